@@ -1,0 +1,1 @@
+"""Agent Manager: the backend protocol and its implementations."""

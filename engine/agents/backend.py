@@ -1,0 +1,226 @@
+"""What an agent backend is: its life cycle, its error contract, and the values it exchanges.
+
+Life of an agent, every call naming it by its deterministic `AgentSpec.name`:
+
+    prepare(spec)      image present (pulled at most once at a time, shared by all waiters)
+    create(spec, sink) the agent exists and its output is being captured; not yet running.
+                       If an agent of that name exists already, it is adopted, never duplicated.
+    start(name)        it runs
+    wait(name)         returns its `Exit` once it has stopped and its output is complete; any number of
+                       callers, at any time, also after the exit
+    stop(name, grace)  ask (SIGTERM), wait `grace` seconds, insist (SIGKILL); returns when it has stopped
+    kill(name)         insist at once; a `stop` in progress then returns early
+    remove(name)       nothing of it is left
+
+Contract:
+    * All calls are safe to repeat. `stop`, `kill` and `remove` on something that is gone do nothing.
+    * All calls have a deadline of their own; none hangs because a daemon does. `wait` alone may take as
+      long as the agent runs, and learns of a vanished agent (`Exit.lost`).
+    * Failures are `BackendError` with the reason for the attempt and whether trying again makes sense.
+      No other exception crosses this interface.
+    * Cancelling the awaiting task does not undo an effect: the caller must `stop` and `remove` by name,
+      which also covers a `create` or `start` that was in flight.
+    * A backend belongs to one event loop. Calls for different names may run at the same time; the backend
+      bounds its own starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, Protocol
+
+Stream = Literal["stdout", "stderr"]
+
+
+class PullPolicy(StrEnum):
+    """When an image is fetched."""
+
+    MISSING = "missing"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Resource limits of one agent; None is no limit."""
+
+    nano_cpus: int | None = None
+    memory_bytes: int | None = None
+    gpus: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentIdentity:
+    """Which attempt an agent serves; written on it (labels), so that it can be found after a crash."""
+
+    instance: str
+    workflow: str
+    run_id: str
+    step_id: str
+    item: int | None
+    attempt: int
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """Everything needed to make one agent.
+
+    Attributes:
+        name: deterministic, unique in this home: `agentainer-<hash(run, step, item)>-<attempt>`.
+        identity: whose attempt it serves.
+        image: the container image; None only where the backend needs none (processes).
+        command: argv, or one string that runs under a shell, or None for the image's own command.
+        env: the whole environment the task is promised.
+        limits: CPU, memory and GPU limits.
+        network: `default` (agentainer-network) or `none`.
+        pull_policy: when to fetch the image.
+        digest: digest over the parts of the spec that make two agents alike; written as a label.
+    """
+
+    name: str
+    identity: AgentIdentity
+    image: str | None
+    command: tuple[str, ...] | str | None
+    env: Mapping[str, str]
+    limits: Limits = Limits()
+    network: Literal["default", "none"] = "default"
+    pull_policy: PullPolicy = PullPolicy.MISSING
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an agent ended.
+
+    Attributes:
+        code: exit code; 128+N after signal N; -1 when it is not known (`lost`).
+        oom: it was killed for want of memory, as far as the backend can tell.
+        lost: it vanished (removed by hand, a reboot): nothing more can be known.
+        start_error: the backend's words where the entry point could not be started (exit 126/127).
+        started_at, finished_at: the backend's own times, if known.
+    """
+
+    code: int
+    oom: bool = False
+    lost: bool = False
+    start_error: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class AgentPhase(StrEnum):
+    """Where an existing agent stands."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """An agent that exists, as found by `list_agents` (through its labels)."""
+
+    name: str
+    agent_id: str
+    identity: AgentIdentity
+    phase: AgentPhase
+    image: str | None = None
+    created_at: datetime | None = None
+    exit_code: int | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFacts:
+    """What a backend is and what its machine can give.
+
+    Attributes:
+        name: `docker`, `process` or `memory`.
+        version: of the thing behind it, for people.
+        cpus, memory_bytes: what the machine has; 0 if unknown.
+        enforces_limits: whether `Limits` have an effect.
+        gateway: the address under which agents reach services bound on this machine, None = loopback.
+        notes: plain sentences for the header and `doctor`.
+    """
+
+    name: str
+    version: str = ""
+    cpus: int = 0
+    memory_bytes: int = 0
+    enforces_limits: bool = False
+    gateway: str | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+class LogSink(Protocol):
+    """Takes an agent's output as it comes. Never raises, never blocks for long."""
+
+    def write(self, stream: Stream, data: bytes, time: datetime | None = None) -> None:
+        """Some bytes of one stream, not line by line; `time` if the backend knows better than now."""
+        ...
+
+    def restart(self) -> None:
+        """What was written so far is void: the backend will deliver the output again from its start."""
+        ...
+
+
+class Backend(Protocol):
+    """Where agents run. See the module's text for the life cycle and the error contract."""
+
+    name: str
+
+    async def open(self) -> BackendFacts:
+        """Connect and find out what there is.
+
+        Raises:
+            UnavailableError: there is no such backend on this machine; the message says what was tried.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and threads. Running agents are left alone."""
+        ...
+
+    async def prepare(self, spec: AgentSpec) -> None:
+        """Make sure that the image is there and the spec can run here (limits against the host)."""
+        ...
+
+    async def create(self, spec: AgentSpec, sink: LogSink) -> str:
+        """Make the agent, capture its output into `sink`; returns the backend's own id for it."""
+        ...
+
+    async def start(self, name: str) -> None:
+        """Start it. Starting one that runs or has run already does nothing."""
+        ...
+
+    async def wait(self, name: str) -> Exit:
+        """Wait until it has stopped and its output has been delivered."""
+        ...
+
+    async def stop(self, name: str, grace: float) -> None:
+        """SIGTERM, `grace` seconds, SIGKILL. Returns when it no longer runs."""
+        ...
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL now."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Remove it and everything it left, forcibly."""
+        ...
+
+    async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:
+        """Take over an agent of an earlier engine: output from its beginning, `wait` works. None: gone."""
+        ...
+
+    async def list_agents(self, instance: str | None = None) -> list[AgentInfo]:
+        """All agents with our labels, of one instance (home) or of all."""
+        ...
+
+    def shell_command(self, name: str) -> list[str] | None:
+        """The argv that opens a shell in a kept or running agent, None where there is no such thing."""
+        ...

@@ -1,0 +1,125 @@
+"""The facts of a run: statuses, event types and the `Event` itself.
+
+Everything the engine knows about a run is a sequence of events. The journal commits them, the history
+views are projections of them, and the dashboard is a pure reduction of them. The `data` of each type is
+listed beside it; a key marked `?` may be absent. All data is JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class RunStatus(StrEnum):
+    """States of a run."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    PARTIALLY_COMPLETED = "partially_completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when the run is over for good."""
+        return self in TERMINAL_RUN
+
+
+class StepStatus(StrEnum):
+    """States of a step, an item and an attempt."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when it will not change again."""
+        return self in TERMINAL_STEP
+
+
+TERMINAL_RUN = frozenset(
+    {RunStatus.COMPLETED, RunStatus.PARTIALLY_COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}
+)
+TERMINAL_STEP = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.CANCELLED})
+
+
+class EventType(StrEnum):
+    """What an event says. `old`/`status` of the moves are the compare-and-set pair."""
+
+    # workflow, digest, path?, document (text; kept in the documents table, not in the event), params,
+    # backend, state (initial), retry_of?, retry_scope?, source ("cli", "dashboard", …),
+    # plan: [{id, name, type, ordinal, depends_on, parent?, image?, command?, workers?, max_concurrency?}]
+    RUN_CREATED = "run.created"
+    RUN_STARTED = "run.started"  # old, status
+    RUN_RECOVERED = "run.recovered"  # instance, recoveries (how often so far)
+    RUN_CANCELLING = "run.cancelling"  # old, status, by
+    RUN_FINISHED = "run.finished"  # old, status, reason?, error?
+    STEP_STARTED = "step.started"  # old, status
+    STEP_WAITING = "step.waiting"  # why: "slot" | "image" | "start", detail?
+    STEP_EXPANDED = "step.expanded"  # values: [JSON], one item each, in order; workers: bool
+    STEP_RETRYING = "step.retrying"  # old, status, delay (s), next_attempt_at, error, reason
+    # old, status, reason?, error?, result?, exit_code?, reused?: bool,
+    # changes: {set: {key: JSON}, removed: [key]} = what this step did to the shared state
+    STEP_FINISHED = "step.finished"
+    ITEM_STARTED = "item.started"  # old, status
+    ITEM_RETRYING = "item.retrying"  # as step.retrying
+    ITEM_FINISHED = "item.finished"  # old, status, reason?, error?, result?, exit_code?, reused?
+    # task_id, agent (its name), backend, image?, command?, log (path below the home), spec_digest
+    ATTEMPT_CREATED = "attempt.created"
+    ATTEMPT_STARTED = "attempt.started"  # old, status, agent_id (the backend's own id)
+    # old, status, reason?, error?, exit_code?, kept: bool (the agent stays for inspection)
+    ATTEMPT_FINISHED = "attempt.finished"
+    AGENT_REMOVED = "agent.removed"  # agent, by ("policy" | "cleanup" | "recovery")
+    WARNING = "warning"  # message
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One durable, numbered fact about a run.
+
+    Attributes:
+        run_id: the run it belongs to.
+        type: what it says.
+        time: wall time, UTC.
+        step_id: the step it is about, if any.
+        item: index of the map item or parallel worker (from 0), if any.
+        attempt: number of the attempt (from 1), if any.
+        data: the rest, see `EventType`.
+        seq: position in the journal of this home, from 1; 0 until it is committed. Order by it, not by time.
+    """
+
+    run_id: str
+    type: EventType
+    time: datetime
+    step_id: str | None = None
+    item: int | None = None
+    attempt: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    seq: int = 0
+
+
+class EventSink(Protocol):
+    """Where transitions go before their effects start. `history.journal.Journal` is the real one."""
+
+    def record(self, *events: Event) -> Awaitable[tuple[Event, ...]]:
+        """Queue `events` (in call order, atomically) at once; await the answer for durability.
+
+        The order of calls is the order in the journal, so a caller may go on without awaiting and await a
+        later call instead. The awaited value carries the sequence numbers.
+
+        Raises (on await):
+            IllegalTransitionError: an `old` was not the stored status; nothing of the call was written.
+            HistoryError: the database could not take it.
+        """
+        ...

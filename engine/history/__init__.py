@@ -1,0 +1,1 @@
+"""Durable history: schema, migrations, journal, reader, attempt logs."""

@@ -1,0 +1,1 @@
+"""Metrics Collector: figures over the history."""

@@ -1,0 +1,1 @@
+"""Orchestrator: one run's life, step kinds, retry, cleanup policy, states, recovery."""

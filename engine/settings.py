@@ -1,0 +1,104 @@
+"""The settings: one typed object from defaults, `agentainer.toml`, the environment and flags, in that order.
+
+Files: `<home>/agentainer.toml`, then `./agentainer.toml`. Environment: `AGENTAINER_<NAME>`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.errors import UsageError
+
+BackendChoice = Literal["auto", "docker", "process"]
+BACKEND_CHOICES: tuple[str, ...] = get_args(BackendChoice)
+
+
+def default_home() -> Path:
+    """`$AGENTAINER_HOME`, else the platform's place for application data."""
+    configured = os.environ.get("AGENTAINER_HOME")
+    return Path(configured).expanduser() if configured else platformdirs.user_data_path("agentainer")
+
+
+class Settings(BaseModel):
+    """Everything about the engine that is not in a workflow document. Durations are seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(default_factory=default_home, description="where history, logs and sockets live")
+    backend: BackendChoice = Field(default="auto", description="where agents run")
+    redis_url: str | None = Field(default=None, description="an outside Redis; none starts our own")
+    max_tasks: int = Field(
+        default_factory=lambda: max(8, 4 * (os.cpu_count() or 2)), ge=1, description="tasks at once"
+    )
+    max_starts: int = Field(
+        default_factory=lambda: 2 * (os.cpu_count() or 2), ge=1, description="container starts at once"
+    )
+    stop_grace: float = Field(default=10.0, ge=0, description="seconds between SIGTERM and SIGKILL")
+    platform_retries: int = Field(default=3, ge=0, description="tries after platform failures, per task")
+    platform_retry_delay: float = Field(default=0.5, ge=0, description="first delay after one; doubles")
+    max_recoveries: int = Field(default=5, ge=1, description="crashes after which a run is parked")
+    result_limit: int = Field(default=1 << 20, ge=1024, description="bytes of standard output as a result")
+    log_limit: int = Field(default=64 << 20, ge=4096, description="bytes of log kept per attempt")
+    max_items: int = Field(default=100_000, ge=1, description="largest map")
+
+    @property
+    def database(self) -> Path:
+        """The history's SQLite file."""
+        return self.home / "history.db"
+
+    @property
+    def logs(self) -> Path:
+        """Where the log files of attempts are."""
+        return self.home / "logs"
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings; `flags` (None = not given) win over environment, files and defaults.
+
+    Raises:
+        UsageError: a file that is not TOML, an unknown key, a value of the wrong kind; says which and where.
+    """
+    home = Path(flags.get("home") or default_home()).expanduser().absolute()
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for file in (home / "agentainer.toml", Path("agentainer.toml")):
+        _take(values, sources, _read_toml(file), str(file))
+    environment = {
+        name: os.environ[variable]
+        for name in Settings.model_fields
+        if (variable := f"AGENTAINER_{name.upper()}") in os.environ
+    }
+    _take(values, sources, environment, "the environment")
+    _take(values, sources, {k: v for k, v in flags.items() if v is not None}, "the command line")
+    values["home"] = home
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        lines = [
+            f"setting {'.'.join(map(str, e['loc']))!r} (from {sources.get(str(e['loc'][0]), 'defaults')}): "
+            f"{e['msg']}, found {e['input']!r}"
+            for e in error.errors()
+        ]
+        raise UsageError(
+            "\n".join(lines), hint=f"known settings: {', '.join(Settings.model_fields)}"
+        ) from None
+
+
+def _take(values: dict[str, Any], sources: dict[str, str], new: dict[str, Any], source: str) -> None:
+    values.update(new)
+    sources.update(dict.fromkeys(new, source))
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read as TOML: {error}") from None

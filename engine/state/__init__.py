@@ -1,0 +1,1 @@
+"""State Manager: shared state, task keys, completions, the Redis server of our own."""

@@ -1,0 +1,1 @@
+"""Workflow Manager: documents, loading with positions, plans, the directory watcher."""

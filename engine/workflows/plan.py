@@ -163,6 +163,11 @@ class MapPlan:
     tolerated_failure_count: int | None = None
     tolerated_failure_percentage: float | None = None
 
+    @property
+    def has_tolerance(self) -> bool:
+        """Whether the document names a tolerance; failures within it leave the run `completed`."""
+        return self.tolerated_failure_count is not None or self.tolerated_failure_percentage is not None
+
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:

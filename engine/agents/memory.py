@@ -1,0 +1,250 @@
+"""Agents that exist only in memory, for tests of the engine: scripted, exact, and on the loop's time.
+
+Each agent behaves as its `Script` says; what happened (starts, stops, most at once, what is left) is kept
+for the invariants that the tests check. Nothing here uses threads or sockets, so it runs under virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from engine.agents.backend import (
+    AgentInfo,
+    AgentPhase,
+    AgentSpec,
+    BackendFacts,
+    Exit,
+    LogSink,
+)
+from engine.errors import BackendError, Reason
+
+_KILLED = 137
+_TERMINATED = 143
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What one agent does.
+
+    Attributes:
+        exit_code: how it ends by itself.
+        delay: seconds it runs; None = until it is stopped.
+        stdout, stderr: what it prints when it starts.
+        action: awaited while it "runs", before the delay; acts as the task's own code (Redis keys and so on).
+        ignores_term: only a kill ends it.
+        oom: it ends for want of memory.
+        lost_after: seconds after which it vanishes.
+        prepare_error, create_error, start_error: raised by these calls, the first `error_times` times.
+        prepare_delay, create_delay, start_delay: seconds that these calls take.
+    """
+
+    exit_code: int = 0
+    delay: float | None = 0.0
+    stdout: str = ""
+    stderr: str = ""
+    action: Callable[[AgentSpec], Awaitable[None]] | None = None
+    ignores_term: bool = False
+    oom: bool = False
+    lost_after: float | None = None
+    prepare_error: BackendError | None = None
+    create_error: BackendError | None = None
+    start_error: BackendError | None = None
+    error_times: int = 1_000_000
+    prepare_delay: float = 0.0
+    create_delay: float = 0.0
+    start_delay: float = 0.0
+
+
+@dataclass
+class MemoryAgent:
+    """One agent and what became of it."""
+
+    spec: AgentSpec
+    script: Script
+    sink: LogSink
+    phase: AgentPhase = AgentPhase.CREATED
+    exit: asyncio.Future[Exit] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    task: asyncio.Task[None] | None = None
+    term: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Behaviour = Callable[[AgentSpec], Script]
+
+
+class MemoryBackend:
+    """The scripted backend. `behaviour` gives each agent its script.
+
+    Attributes:
+        agents: those that exist (not removed), by name.
+        started: names in the order of their starts.
+        running: how many run now; `most_running`: the most there ever were at once.
+    """
+
+    name = "memory"
+
+    def __init__(self, behaviour: Behaviour | None = None) -> None:
+        self._behaviour = behaviour or (lambda spec: Script())
+        self.agents: dict[str, MemoryAgent] = {}
+        self.started: list[str] = []
+        self.removed: list[str] = []
+        self.running = 0
+        self.most_running = 0
+        self._errors: dict[tuple[str, str], int] = {}
+
+    async def open(self) -> BackendFacts:
+        """There is nothing to connect to."""
+        return BackendFacts("memory", cpus=64, memory_bytes=64 << 30, enforces_limits=True)
+
+    async def close(self) -> None:
+        """Agents go on, as they would."""
+
+    async def prepare(self, spec: AgentSpec) -> None:
+        """Fail or take time as scripted."""
+        script = self._behaviour(spec)
+        await asyncio.sleep(script.prepare_delay)
+        self._fail(spec, "prepare", script, script.prepare_error)
+
+    async def create(self, spec: AgentSpec, sink: LogSink) -> str:
+        """Make it; an agent of that name is adopted."""
+        script = self._behaviour(spec)
+        await asyncio.sleep(script.create_delay)
+        self._fail(spec, "create", script, script.create_error)
+        if spec.name not in self.agents:
+            self.agents[spec.name] = MemoryAgent(spec, script, sink)
+        return f"memory-{spec.name}"
+
+    async def start(self, name: str) -> None:
+        """Run it."""
+        agent = self._agent(name)
+        if agent.phase is not AgentPhase.CREATED:
+            return
+        await asyncio.sleep(agent.script.start_delay)
+        self._fail(agent.spec, "start", agent.script, agent.script.start_error)
+        if agent.phase is not AgentPhase.CREATED or name not in self.agents:
+            return
+        agent.phase = AgentPhase.RUNNING
+        self.started.append(name)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        agent.task = asyncio.create_task(self._live(agent))
+
+    async def wait(self, name: str) -> Exit:
+        """Wait for the exit."""
+        agent = self.agents.get(name)
+        if agent is None:
+            return Exit(-1, lost=True)
+        return await asyncio.shield(agent.exit)
+
+    async def stop(self, name: str, grace: float) -> None:
+        """TERM, grace, KILL."""
+        agent = self.agents.get(name)
+        if agent is None or agent.exit.done():
+            return
+        if agent.phase is AgentPhase.CREATED:
+            self._end(agent, Exit(_KILLED))
+            return
+        agent.term.set()
+        if agent.script.ignores_term:
+            await asyncio.wait({agent.exit}, timeout=grace)
+            await self.kill(name)
+        else:
+            await asyncio.wait({agent.exit})
+
+    async def kill(self, name: str) -> None:
+        """End it now."""
+        agent = self.agents.get(name)
+        if agent is not None:
+            self._end(agent, Exit(_KILLED))
+
+    async def remove(self, name: str) -> None:
+        """Forget it."""
+        await self.kill(name)
+        if self.agents.pop(name, None) is not None:
+            self.removed.append(name)
+
+    async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:
+        """Take over what an earlier engine left."""
+        agent = self.agents.get(name)
+        if agent is None:
+            return None
+        sink.restart()
+        agent.sink = sink
+        self._print(agent)
+        return self._info(agent)
+
+    async def list_agents(self, instance: str | None = None) -> list[AgentInfo]:
+        """All that exist."""
+        return [
+            self._info(agent)
+            for agent in self.agents.values()
+            if instance is None or agent.spec.identity.instance == instance
+        ]
+
+    def shell_command(self, name: str) -> list[str] | None:
+        """There is nothing to enter."""
+        return None
+
+    # -- tests reach in here --------------------------------------------------------------------------
+
+    def vanish(self, name: str) -> None:
+        """The agent is gone, as if removed by hand."""
+        self._end(self.agents.pop(name), Exit(-1, lost=True))
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    def _agent(self, name: str) -> MemoryAgent:
+        try:
+            return self.agents[name]
+        except KeyError:
+            raise BackendError(Reason.LOST, f"agent {name} is gone", transient=True) from None
+
+    def _fail(self, spec: AgentSpec, call: str, script: Script, error: BackendError | None) -> None:
+        if error is None:
+            return
+        done = self._errors.get((spec.name, call), 0)
+        self._errors[spec.name, call] = done + 1
+        if done < script.error_times:
+            raise error
+
+    def _info(self, agent: MemoryAgent) -> AgentInfo:
+        spec = agent.spec
+        code = agent.exit.result().code if agent.exit.done() else None
+        return AgentInfo(
+            spec.name, f"memory-{spec.name}", spec.identity, agent.phase, spec.image, exit_code=code
+        )
+
+    def _print(self, agent: MemoryAgent) -> None:
+        for stream, text in (("stdout", agent.script.stdout), ("stderr", agent.script.stderr)):
+            if text:
+                agent.sink.write("stdout" if stream == "stdout" else "stderr", text.encode())
+
+    async def _live(self, agent: MemoryAgent) -> None:
+        script = agent.script
+        self._print(agent)
+        if script.action is not None:
+            await script.action(agent.spec)
+        if script.lost_after is not None:
+            await asyncio.sleep(script.lost_after)
+            self.vanish(agent.spec.name)
+            return
+        try:
+            async with asyncio.timeout(script.delay):
+                if script.ignores_term:
+                    await asyncio.Event().wait()
+                await agent.term.wait()
+            end = Exit(_TERMINATED)
+        except TimeoutError:
+            end = Exit(_KILLED if script.oom else script.exit_code, oom=script.oom)
+        self._end(agent, end)
+
+    def _end(self, agent: MemoryAgent, end: Exit) -> None:
+        if agent.exit.done():
+            return
+        if agent.phase is AgentPhase.RUNNING:
+            self.running -= 1
+        agent.phase = AgentPhase.EXITED
+        agent.exit.set_result(end)
+        if agent.task is not None and agent.task is not asyncio.current_task():
+            agent.task.cancel()

@@ -1,0 +1,267 @@
+"""What everything that belongs to one run shares: the plan, the state as last read, outcomes, the stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.agents.backend import Backend, BackendFacts
+from engine.clock import Clock
+from engine.errors import Reason, StateStoreError
+from engine.events import Event, EventSink, EventType, StepStatus
+from engine.history.logs import LogWriter
+from engine.orchestrator.outcome import Outcome, cancelled
+from engine.orchestrator.slots import Slots
+from engine.orchestrator.states import check_step_move
+from engine.settings import Settings
+from engine.state.store import StateChanges, StateStore
+from engine.workflows.plan import FailureStrategy, Plan, PlanStep, Scope
+
+# Fields of the scope that the engine itself provides; a task's result cannot shadow them.
+RESERVED = frozenset({"steps", "params"})
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the engine gives to every run.
+
+    Attributes:
+        journal: takes every transition before its effect.
+        store: shared state and task keys.
+        backend, facts: where agents run, and what that place can do.
+        clock: time.
+        settings: the engine's settings.
+        slots: the machine's limit on tasks.
+        instance: this home's id, written on every agent.
+        open_log: makes the log writer of an attempt from its path below the log directory.
+    """
+
+    journal: EventSink
+    store: StateStore
+    backend: Backend
+    facts: BackendFacts
+    clock: Clock
+    settings: Settings
+    slots: Slots
+    instance: str
+    open_log: Callable[[str], LogWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run is being stopped before its end: `cancelled`, `timed_out`, or the failed step's reason."""
+
+    reason: Reason
+    message: str
+    failed_step: str | None = None
+
+
+@dataclass
+class RunContext:
+    """One run while it is alive. Owned by its `RunExecutor`; nothing outside touches it."""
+
+    services: Services
+    plan: Plan
+    run_id: str
+    params: Mapping[str, Any]
+    source: str = ""
+    deadline: float | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: Stop | None = None
+
+    def __post_init__(self) -> None:
+        """Prepare what is derived."""
+        self.slots = Slots.of(self.plan.max_parallel).within(self.services.slots)
+        self._steps_scope: dict[str, dict[str, Any]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._on_stop: list[Callable[[], None]] = []
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # -- events ---------------------------------------------------------------------------------------
+
+    def event(
+        self,
+        type_: EventType,
+        step_id: str | None = None,
+        item: int | None = None,
+        attempt: int | None = None,
+        **data: Any,
+    ) -> Event:
+        """An event of this run, now. Keys whose value is None are left out."""
+        kept = {key: value for key, value in data.items() if value is not None}
+        return Event(self.run_id, type_, self.services.clock.now(), step_id, item, attempt, kept)
+
+    def record(self, *events: Event) -> Awaitable[tuple[Event, ...]]:
+        """Queue events for the journal, in order; await the answer only where durability must come first.
+
+        A write that fails without anyone awaiting it must still stop the run: nothing may happen that the
+        journal does not know of.
+        """
+        written = asyncio.ensure_future(self.services.journal.record(*events))
+        written.add_done_callback(self._note_journal_failure)
+        return written
+
+    def _note_journal_failure(self, written: asyncio.Future[Any]) -> None:
+        if written.cancelled() or (error := written.exception()) is None:
+            return
+        if not self.broken.done():
+            self.broken.set_exception(error)
+            self.broken.exception()  # retrieved: whoever ends the run looks at it
+            self.request_stop(Stop(Reason.INFRA_ERROR, f"the history could not be written: {error}"))
+
+    def warn(self, message: str, step_id: str | None = None, item: int | None = None) -> None:
+        """Record a warning."""
+        self.record(self.event(EventType.WARNING, step_id, item, message=message))
+
+    # -- state ----------------------------------------------------------------------------------------
+
+    def scope(self, extra: Mapping[str, Any] | None = None) -> Scope:
+        """What templates, JSONPaths and conditions see."""
+        return {**self.state, "steps": self._steps_scope, **(extra or {})}
+
+    def finish_step(self, step_id: str, outcome: Outcome) -> None:
+        """Make a step's outcome known to the scope and to the graph."""
+        self.outcomes[step_id] = outcome
+        self._steps_scope[step_id] = {
+            "status": outcome.status.value,
+            "result": outcome.result,
+            "error": outcome.error,
+            "reason": outcome.reason.value if outcome.reason else None,
+            "exit_code": outcome.exit_code,
+        }
+
+    async def merge(self, step: PlanStep, values: Mapping[str, Any]) -> StateChanges:
+        """Put `values` into the shared state, read it back, and return all that changed since last time.
+
+        What a container set by itself while it ran is part of the difference, so that it is in history too.
+
+        Raises:
+            StateStoreError: Redis did not take or give it.
+        """
+        refused = sorted(RESERVED & values.keys())
+        if refused:
+            self.warn(f"result fields {', '.join(refused)} are reserved and were not merged", step.id)
+        taken = {key: value for key, value in values.items() if key not in RESERVED}
+        if taken:
+            await self.services.store.write_state(self.run_id, StateChanges(set=taken))
+        return await self.refresh()
+
+    async def refresh(self) -> StateChanges:
+        """Read the shared state again; returns what changed since the last reading."""
+        fresh = await self.services.store.read_state(self.run_id)
+        before, self.state = self.state, fresh
+        return StateChanges(
+            set={key: value for key, value in fresh.items() if key not in before or before[key] != value},
+            removed=tuple(sorted(before.keys() - fresh.keys())),
+        )
+
+    # -- stopping -------------------------------------------------------------------------------------
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called once when the run is to stop early."""
+        self._on_stop.append(callback)
+
+    def request_stop(self, stop: Stop) -> None:
+        """Stop the run early: no new starts, everything that runs is cancelled. The first request wins."""
+        if self.stop is not None:
+            return
+        self.stop = stop
+        for callback in self._on_stop:
+            callback()
+
+    def step_failed(self, step: PlanStep, outcome: Outcome) -> None:
+        """Let a failed step stop the run where the workflow's failure strategy says so."""
+        if self.plan.failure_strategy is FailureStrategy.FAIL_FAST:
+            message = f"step {step.id!r} failed: {outcome.error}"
+            self.request_stop(Stop(outcome.reason or Reason.TASK_FAILED, message, failed_step=step.id))
+
+    def stopped_outcome(self) -> Outcome:
+        """The outcome of a step or item that the stop interrupted."""
+        stop = self.stop
+        if stop is None or stop.reason is Reason.CANCELLED:
+            return cancelled(Reason.CANCELLED)
+        reason = Reason.TIMED_OUT if stop.reason is Reason.TIMED_OUT else Reason.CANCELLED
+        return cancelled(reason, stop.message)
+
+    # -- agents ---------------------------------------------------------------------------------------
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` off the critical path; the run does not end before it is done."""
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def settle(self) -> None:
+        """Wait for all background work."""
+        while self._background:
+            await asyncio.wait(self._background)
+
+    async def tell_status(self, document: Mapping[str, Any]) -> None:
+        """Show the run's document in Redis; an outage there is a warning, history has the truth."""
+        try:
+            await self.services.store.update_run(self.run_id, document)
+        except StateStoreError as error:
+            self.warn(f"the run's status could not be shown in Redis: {error}")
+
+
+class Track:
+    """The moves of one step or one item: makes their events and knows where it stands."""
+
+    def __init__(
+        self, run: RunContext, step_id: str, item: int | None = None, status: StepStatus = StepStatus.PENDING
+    ) -> None:
+        self._run = run
+        self._step_id = step_id
+        self._item = item
+        self.status = status
+
+    @property
+    def _started(self) -> EventType:
+        return EventType.STEP_STARTED if self._item is None else EventType.ITEM_STARTED
+
+    @property
+    def _retrying(self) -> EventType:
+        return EventType.STEP_RETRYING if self._item is None else EventType.ITEM_RETRYING
+
+    @property
+    def _finished(self) -> EventType:
+        return EventType.STEP_FINISHED if self._item is None else EventType.ITEM_FINISHED
+
+    def started(self) -> tuple[Event, ...]:
+        """The event of starting; none if it runs already (a platform failure is tried again in place)."""
+        return () if self.status is StepStatus.RUNNING else (self._move(self._started, StepStatus.RUNNING),)
+
+    def retrying(self, outcome: Outcome, delay: float, next_attempt_at: str) -> Event:
+        """The event of waiting for the next try; `delay` in seconds."""
+        return self._move(
+            self._retrying,
+            StepStatus.RETRYING,
+            delay=delay,
+            next_attempt_at=next_attempt_at,
+            reason=outcome.reason,
+            error=outcome.error,
+        )
+
+    def finished(self, outcome: Outcome, **data: Any) -> Event:
+        """The event of the end."""
+        return self._move(
+            self._finished,
+            outcome.status,
+            reason=outcome.reason,
+            error=outcome.error,
+            result=outcome.result,
+            exit_code=outcome.exit_code,
+            **data,
+        )
+
+    def _move(self, type_: EventType, new: StepStatus, **data: Any) -> Event:
+        check_step_move(self.status, new)
+        event = self._run.event(
+            type_, self._step_id, self._item, old=self.status.value, status=new.value, **data
+        )
+        self.status = new
+        return event

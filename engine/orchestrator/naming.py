@@ -1,0 +1,36 @@
+"""Names that are made, never stored by hand: run ids, task ids, agent names, log paths.
+
+Agent names are deterministic, so that after a crash the agent of an attempt is found by computing its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+
+def new_run_id() -> str:
+    """A fresh run id: 12 hex digits."""
+    return secrets.token_hex(6)
+
+
+def unit_name(step_id: str, item: int | None) -> str:
+    """`step` or `step.item`, as people and file names say it."""
+    return step_id if item is None else f"{step_id}.{item}"
+
+
+def task_id(run_id: str, step_id: str, item: int | None, attempt: int) -> str:
+    """`task-{run}-{step}[-{item}]-{attempt}`: begins with the run's id, so one ACL rule covers it."""
+    middle = step_id if item is None else f"{step_id}-{item}"
+    return f"task-{run_id}-{middle}-{attempt}"
+
+
+def agent_name(run_id: str, step_id: str, item: int | None, attempt: int) -> str:
+    """`agentainer-<hash(run, step, item)>-<attempt>`; short enough for a host name."""
+    unit = f"{run_id}/{unit_name(step_id, item)}"
+    return f"agentainer-{hashlib.sha256(unit.encode()).hexdigest()[:16]}-{attempt}"
+
+
+def log_path(run_id: str, step_id: str, item: int | None, attempt: int) -> str:
+    """Where an attempt's log is, relative to the home's log directory."""
+    return f"{run_id}/{unit_name(step_id, item)}.{attempt}.log"

@@ -1,0 +1,58 @@
+"""What running something came to: the one value that step kinds, retries and the graph exchange."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import Reason
+from engine.events import StepStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of an attempt, item or step.
+
+    Attributes:
+        status: a terminal status.
+        reason: why, wherever it did not simply complete.
+        error: the same in words, for people.
+        result: what the task left, as JSON.
+        exit_code: of the (last) task, if there was one.
+        partial: completed, though items failed outside every tolerance; the run cannot be `completed`.
+        started: whether the user's code ever ran (a platform failure before that costs no attempt).
+        transient: for a platform failure, whether the same thing may succeed later.
+    """
+
+    status: StepStatus
+    reason: Reason | None = None
+    error: str | None = None
+    result: Any = None
+    exit_code: int | None = None
+    partial: bool = False
+    started: bool = True
+    transient: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True when it completed."""
+        return self.status is StepStatus.COMPLETED
+
+
+def failed(
+    reason: Reason, error: str, *, exit_code: int | None = None, started: bool = True, transient: bool = False
+) -> Outcome:
+    """A failure."""
+    return Outcome(
+        StepStatus.FAILED, reason, error, exit_code=exit_code, started=started, transient=transient
+    )
+
+
+def skipped(reason: Reason, error: str | None = None) -> Outcome:
+    """Not run, and why."""
+    return Outcome(StepStatus.SKIPPED, reason, error)
+
+
+def cancelled(reason: Reason, error: str | None = None) -> Outcome:
+    """Stopped before its end, and why (`cancelled`, or `timed_out` when the run's time was up)."""
+    return Outcome(StepStatus.CANCELLED, reason, error)

@@ -1,0 +1,267 @@
+"""One run's life: from its committed creation to its committed end, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from engine.clock import isoformat
+from engine.errors import Reason, StateStoreError
+from engine.events import EventType, RunStatus, StepStatus
+from engine.history.records import RunDetail, StepRecord
+from engine.orchestrator.context import RunContext, Services, Stop
+from engine.orchestrator.graph import Graph
+from engine.orchestrator.kinds import kind_of, track_of
+from engine.orchestrator.outcome import Outcome, failed, skipped
+from engine.orchestrator.shielding import uncancelled
+from engine.orchestrator.states import check_run_move
+from engine.orchestrator.verdict import RunEnd, run_end
+from engine.state.store import RedisAccess
+from engine.workflows.plan import Plan, PlanStep
+
+_log = logging.getLogger("agentainer")
+
+
+class RunExecutor:
+    """Executes one run. Made for a new run, or for one that an interrupted engine left unfinished.
+
+    Args:
+        services: what the engine gives.
+        plan: the checked graph.
+        run_id: its id; the run exists in the journal already.
+        params: resolved params.
+        state: the shared state that the run begins with, should Redis not have it.
+        prior: what the history has of it; steps that ended keep their outcome, those that had begun go on.
+        elapsed: seconds of the run's timeout that have gone by.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        plan: Plan,
+        run_id: str,
+        *,
+        params: Mapping[str, Any],
+        state: Mapping[str, Any],
+        prior: RunDetail,
+        elapsed: float = 0.0,
+    ) -> None:
+        self.context = RunContext(services, plan, run_id, params)
+        self._services = services
+        self._plan = plan
+        self._initial = state
+        self._prior = {step.id: step for step in prior.steps}
+        self._status = RunStatus(prior.run.status)
+        self._created_at = prior.run.created_at
+        self._elapsed = elapsed
+        self._top = {
+            step.id: self._top_level(step) for step in plan.steps.values() if step.parent is not None
+        }
+
+    async def run(self) -> RunStatus:
+        """Run to the end; returns the terminal status, which is in the journal by then."""
+        try:
+            end = await self._steps()
+        except Exception as error:
+            # Ours to answer for: the run must not stay `running` because of a fault in the engine.
+            _log.exception("run %s", self.context.run_id)
+            end = (RunStatus.FAILED, Reason.INFRA_ERROR, f"internal error: {type(error).__name__}: {error}")
+        return await uncancelled(self._finish(end))
+
+    async def cancel(self, by: str) -> None:
+        """Durable mark first, then no new starts and everything that runs is stopped."""
+        run = self.context
+        if run.stop is not None or self._status not in (RunStatus.PENDING, RunStatus.RUNNING):
+            return
+        await self._move(EventType.RUN_CANCELLING, RunStatus.CANCELLING, by=by)
+        run.request_stop(Stop(Reason.CANCELLED, f"cancelled by {by}"))
+
+    # -- StepExecutor ---------------------------------------------------------------------------------
+
+    async def execute(self, step: PlanStep) -> Outcome:
+        """Run one step that may start: its condition, then its kind."""
+        prior = self._prior.get(step.id)
+        if prior is not None and prior.status == StepStatus.PENDING:
+            prior = None
+        if prior is None and (refused := self._condition(step)) is not None:
+            self.close(step, refused)
+            return refused
+        if step.members:
+            return await self._members(step, prior)
+        return await kind_of(step).run(self.context, step, prior)
+
+    def close(self, step: PlanStep, outcome: Outcome) -> None:
+        """Record the end of a step that will not run (any more)."""
+        self.context.record(track_of(self.context, step, self._prior.get(step.id)).finished(outcome))
+        for member in (self._plan.steps[member] for member in step.members):
+            if member.id not in self.context.outcomes:
+                self.close(member, outcome)
+                self.context.finish_step(member.id, outcome)
+
+    # -- parts ----------------------------------------------------------------------------------------
+
+    async def _steps(self) -> RunEnd:
+        run = self.context
+        timer: asyncio.TimerHandle | None = None
+        try:
+            await self._open()
+        except StateStoreError as error:
+            run.request_stop(Stop(Reason.INFRA_ERROR, f"the run could not begin: {error}"))
+        known = self._known_outcomes()
+        for step_id, outcome in known.items():
+            run.finish_step(step_id, outcome)
+        nodes = [step for step in self._plan.steps.values() if step.parent is None]
+        graph = Graph(run, nodes, known, self, self._top)
+        if self._plan.timeout is not None:
+            left = max(0.0, self._plan.timeout - self._elapsed)
+            run.deadline = self._services.clock.monotonic() + left
+            timer = asyncio.get_running_loop().call_later(left, self._time_is_up)
+        try:
+            await graph.run()
+        finally:
+            if timer is not None:
+                timer.cancel()
+            await uncancelled(run.settle())
+        return run_end(run.outcomes, run.stop)
+
+    async def _open(self) -> None:
+        """Make the run known to Redis and mark it running."""
+        run = self.context
+        open_access = any(
+            step.task is not None and step.task.redis_access == RedisAccess.OPEN
+            for step in self._plan.steps.values()
+        )
+        if self._status is RunStatus.PENDING:
+            await self._move(EventType.RUN_STARTED, RunStatus.RUNNING)
+        await self._services.store.open_run(
+            run.run_id, self._document(), self._initial, open_access=open_access
+        )
+        await run.refresh()
+        await run.tell_status(self._document())
+
+    async def _members(self, step: PlanStep, prior: StepRecord | None) -> Outcome:
+        """A parallel step that holds its members: they run together, it ends when all of them have."""
+        run = self.context
+        track = track_of(run, step, prior)
+        run.record(*track.started())
+        members = [self._plan.steps[member] for member in step.members]
+        known = {member.id: run.outcomes[member.id] for member in members if member.id in run.outcomes}
+        graph = Graph(run, members, known, self, {})
+        try:
+            outcomes = await graph.run()
+        except asyncio.CancelledError:
+            broken = _first_failure(run.outcomes, step)
+            run.record(track.finished(broken or run.stopped_outcome()))
+            if broken is None:
+                raise
+            return broken
+        outcome = _first_failure(outcomes, step) or Outcome(
+            StepStatus.COMPLETED,
+            result={member: outcomes[member].result for member in step.members},
+            partial=any(outcome.partial for outcome in outcomes.values()),
+        )
+        run.record(track.finished(outcome))
+        return outcome
+
+    def _condition(self, step: PlanStep) -> Outcome | None:
+        """None if the step may run, else why not; what a condition remarks is recorded."""
+        if step.condition is None:
+            return None
+        verdict = step.condition.evaluate(self.context.scope())
+        for warning in verdict.warnings:
+            self.context.warn(warning, step.id)
+        return None if verdict.value else skipped(Reason.CONDITION_FALSE, "its condition is false")
+
+    def _known_outcomes(self) -> dict[str, Outcome]:
+        """Outcomes that the history has already; they are not judged again and stop nothing."""
+        return {
+            step.id: _outcome_of(step, record)
+            for step in self._plan.steps.values()
+            if (record := self._prior.get(step.id)) and StepStatus(record.status).is_terminal
+        }
+
+    def _time_is_up(self) -> None:
+        limit = self._plan.timeout
+        self.context.request_stop(
+            Stop(Reason.TIMED_OUT, f"the run did not finish within its timeout of {limit:g} s")
+        )
+
+    async def _finish(self, end: RunEnd) -> RunStatus:
+        """Commit the end and let Redis know. A journal that is broken leaves the run for recovery."""
+        status, reason, error = end
+        run = self.context
+        if self._status is RunStatus.CANCELLING and status is not RunStatus.CANCELLED:
+            status, reason = RunStatus.FAILED, reason
+        if self._status is RunStatus.PENDING:
+            await self._move(EventType.RUN_STARTED, RunStatus.RUNNING)
+        await self._move(EventType.RUN_FINISHED, status, reason=reason, error=error)
+        await run.tell_status(self._document())
+        try:
+            await self._services.store.close_run(run.run_id)
+        except StateStoreError as problem:
+            run.warn(f"the run's keys in Redis could not be closed: {problem}")
+        return status
+
+    async def _move(self, type_: EventType, new: RunStatus, **data: Any) -> None:
+        old = self._status
+        check_run_move(old, new)
+        self._status = new  # before the await: the journal keeps the order of the calls
+        await self.context.record(self.context.event(type_, old=old.value, status=new.value, **data))
+
+    def _document(self) -> dict[str, Any]:
+        """The run as `workflow:{id}` shows it (contract §3)."""
+        run = self.context
+        return {
+            "id": run.run_id,
+            "name": self._plan.workflow,
+            "description": self._plan.description,
+            "status": self._status.value,
+            "created_at": self._created_at,
+            "updated_at": isoformat(self._services.clock.now()),
+            "metadata": dict(self._plan.metadata),
+            "state": run.state,
+            "steps": [
+                {
+                    "id": step.id,
+                    "name": step.name,
+                    "type": step.type.value,
+                    "depends_on": list(step.depends_on),
+                    "status": run.outcomes[step.id].status.value if step.id in run.outcomes else "pending",
+                }
+                for step in self._plan.steps.values()
+            ],
+        }
+
+    def _top_level(self, step: PlanStep) -> str:
+        while step.parent is not None:
+            step = self._plan.steps[step.parent]
+        return step.id
+
+
+def _first_failure(outcomes: Mapping[str, Outcome], step: PlanStep) -> Outcome | None:
+    """The failure of a parallel step from those of its members."""
+    bad = [
+        (member, outcomes[member])
+        for member in step.members
+        if member in outcomes and outcomes[member].status is StepStatus.FAILED
+    ]
+    if not bad:
+        return None
+    member, first = bad[0]
+    error = f"{len(bad)} of {len(step.members)} members failed, the first: {member}: {first.error}"
+    return failed(first.reason or Reason.TASK_FAILED, error, exit_code=first.exit_code)
+
+
+def _outcome_of(step: PlanStep, record: StepRecord) -> Outcome:
+    failures = any(item.status == StepStatus.FAILED for item in record.items)
+    completed = record.status == StepStatus.COMPLETED
+    return Outcome(
+        StepStatus(record.status),
+        Reason(record.reason) if record.reason else None,
+        record.error,
+        result=record.result,
+        exit_code=record.exit_code,
+        partial=completed and failures and step.map is not None and not step.map.has_tolerance,
+    )

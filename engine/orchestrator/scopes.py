@@ -1,0 +1,157 @@
+"""What a retry runs again and what it takes over from the run that it retries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.errors import Reason, UsageError
+from engine.events import StepStatus
+from engine.history.records import RunDetail, StepRecord
+from engine.workflows.plan import Plan, PlanStep, StepType
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScope:
+    """Which part of a run is run again: all of it, or exactly one of the three."""
+
+    from_step: str | None = None
+    only_step: str | None = None
+    failed: bool = False
+
+    def describe(self) -> str:
+        """For history: `all`, `from x`, `only x` or `failed`."""
+        if self.from_step:
+            return f"from {self.from_step}"
+        if self.only_step:
+            return f"only {self.only_step}"
+        return "failed" if self.failed else "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """What is taken over.
+
+    Attributes:
+        steps: ids of steps whose outcome stands.
+        items: for a map step that runs again in part: the indexes whose outcome stands.
+    """
+
+    steps: frozenset[str] = frozenset()
+    items: dict[str, frozenset[int]] = field(default_factory=dict)
+
+
+def reuse_for(plan: Plan, detail: RunDetail, scope: RetryScope) -> Reuse:
+    """Work out what a retry of `detail` takes over.
+
+    Raises:
+        UsageError: an unknown step, nothing that failed, or a step whose upstreams have nothing to give.
+    """
+    records = {record.id: record for record in detail.steps}
+    if scope.failed:
+        again = {step_id for step_id, record in records.items() if _needs_rerun(record)}
+        if not again:
+            raise UsageError(
+                f"nothing failed in run {detail.run.id}", hint="retry it whole, or --from a step"
+            )
+        again |= _downstream(plan, again)
+        return Reuse(_rest(plan, records, again), _good_items(plan, records, again))
+    if scope.from_step is not None:
+        again = {_known(plan, scope.from_step)}
+        again |= _downstream(plan, again)
+        again |= _broken_upstreams(plan, records, again)
+        again |= _downstream(plan, again)
+        return Reuse(_rest(plan, records, again))
+    if scope.only_step is not None:
+        again = {_known(plan, scope.only_step)}
+        again |= set(plan.steps[scope.only_step].members)
+        if broken := _broken_upstreams(plan, records, again) - again:
+            names = ", ".join(sorted(broken))
+            raise UsageError(
+                f"step {scope.only_step!r} needs {names}, which did not complete in run {detail.run.id}",
+                hint=f"use --from {sorted(broken)[0]}, or --failed",
+            )
+        return Reuse(_rest(plan, records, again))
+    return Reuse()
+
+
+def _known(plan: Plan, step_id: str) -> str:
+    if step_id in plan.steps:
+        return step_id
+    named = [step.id for step in plan.steps.values() if step.name == step_id]
+    if len(named) == 1:
+        return named[0]
+    raise UsageError(f"there is no step {step_id!r}", hint=f"steps: {', '.join(plan.steps)}")
+
+
+def _needs_rerun(record: StepRecord) -> bool:
+    if record.status in (StepStatus.FAILED, StepStatus.CANCELLED):
+        return True
+    if record.status == StepStatus.SKIPPED:
+        return record.reason == Reason.UPSTREAM_FAILED
+    return any(item.status == StepStatus.FAILED for item in record.items) or not (
+        StepStatus(record.status).is_terminal
+    )
+
+
+def _upstreams(plan: Plan, step: PlanStep) -> set[str]:
+    """Edges as the graph has them: a member also waits for what its parent waits for."""
+    found = set(step.depends_on) | set(step.members)
+    if step.parent is not None:
+        found |= set(plan.steps[step.parent].depends_on)
+    return found
+
+
+def _downstream(plan: Plan, roots: set[str]) -> set[str]:
+    """Everything that depends on one of `roots`, and the members of what runs again."""
+    found = set(roots)
+    grown = True
+    while grown:
+        fresh = {
+            step.id
+            for step in plan.steps.values()
+            if step.id not in found
+            and (_upstreams(plan, step) & found or (step.parent in found and step.parent in roots))
+        }
+        found |= fresh
+        grown = bool(fresh)
+    return found
+
+
+def _broken_upstreams(plan: Plan, records: dict[str, StepRecord], again: set[str]) -> set[str]:
+    """Upstreams of `again`, however far, that did not end well and so must run too."""
+    broken: set[str] = set()
+    rest = list(again)
+    seen = set(again)
+    while rest:
+        for upstream in _upstreams(plan, plan.steps[rest.pop()]) - seen:
+            seen.add(upstream)
+            rest.append(upstream)
+            record = records.get(upstream)
+            if (
+                record is None
+                or record.status not in (StepStatus.COMPLETED, StepStatus.SKIPPED)
+                or record.reason == Reason.UPSTREAM_FAILED
+            ):
+                broken.add(upstream)
+    return broken
+
+
+def _rest(plan: Plan, records: dict[str, StepRecord], again: set[str]) -> frozenset[str]:
+    return frozenset(
+        step_id
+        for step_id in plan.steps
+        if step_id not in again and step_id in records and StepStatus(records[step_id].status).is_terminal
+    )
+
+
+def _good_items(plan: Plan, records: dict[str, StepRecord], again: set[str]) -> dict[str, frozenset[int]]:
+    """Completed items of map steps that failed themselves; a map downstream of a failure runs whole."""
+    found: dict[str, frozenset[int]] = {}
+    for step_id in again:
+        step, record = plan.steps[step_id], records.get(step_id)
+        if record is None or step.type is not StepType.MAP or not record.items:
+            continue
+        if _upstreams(plan, step) & again:
+            continue
+        found[step_id] = frozenset(item.index for item in record.items if item.status == StepStatus.COMPLETED)
+    return found

@@ -1,0 +1,205 @@
+"""A unit (a step, an item, a worker) tried until it is final: slots, platform failures, retries, cleanup."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from engine.clock import isoformat, parse_time
+from engine.errors import BackendError, InputError, Reason
+from engine.events import Event, EventType, StepStatus
+from engine.history.records import AttemptRecord
+from engine.orchestrator.attempt import Attempt, Unit
+from engine.orchestrator.context import RunContext, Track
+from engine.orchestrator.outcome import Outcome, failed
+from engine.orchestrator.retry import may_retry, retry_delay
+from engine.orchestrator.slots import Slots
+from engine.workflows.plan import CleanupPolicy
+
+Conclusion = Callable[[Outcome], Awaitable[tuple[Outcome, Event]]]
+
+
+class UnitRunner:
+    """Tries one unit until its outcome is final.
+
+    Args:
+        run: the run it belongs to.
+        unit: what is tried.
+        track: the moves of the step or item.
+        slots: what an attempt must hold while it runs; given back while it waits for the next try.
+        conclude: turns the final outcome into the finishing event (a step merges its result there).
+        interrupted: the outcome where a cancellation came through.
+        on_backoff: called whenever the unit begins to wait for its next try.
+    """
+
+    def __init__(
+        self,
+        run: RunContext,
+        unit: Unit,
+        track: Track,
+        *,
+        slots: Slots,
+        conclude: Conclusion,
+        interrupted: Callable[[], Outcome],
+        on_backoff: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._run = run
+        self._unit = unit
+        self._track = track
+        self._slots = slots
+        self._conclude = conclude
+        self._interrupted = interrupted
+        self._on_backoff = on_backoff
+        self._open: Attempt | None = None  # created in the journal, not finished there
+        self._agents: list[Attempt] = []  # attempts whose agents may exist
+
+    async def run(self, prior: Sequence[AttemptRecord] = ()) -> Outcome:
+        """Try until final. `prior` are the attempts that an interrupted engine left in the history."""
+        try:
+            outcome = await self._until_final(prior)
+            outcome, finishing = await self._conclude(outcome)
+        except BaseException:
+            # Recorded without waiting: the journal keeps the order, and nothing here can be interrupted.
+            outcome = self._interrupted()
+            self._close(outcome, self._track.finished(outcome))
+            raise
+        self._close(outcome, finishing)
+        return outcome
+
+    async def _until_final(self, prior: Sequence[AttemptRecord]) -> Outcome:
+        number, failures = 1, 0
+        if prior:
+            resumed, number, failures = await self._resume(prior)
+            if resumed is not None:
+                outcome = resumed
+                failures += not outcome.ok
+                if outcome.ok or not await self._back_off(outcome, failures):
+                    return outcome
+                number += 1
+        while True:
+            outcome = await self._try(number)
+            failures += not outcome.ok
+            if outcome.ok or not await self._back_off(outcome, failures):
+                return outcome
+            number += 1
+
+    async def _try(self, number: int) -> Outcome:
+        """One attempt, with the platform's own failures tried again in place: they cost no attempt."""
+        attempt = Attempt(self._run, self._unit, number)
+        settings = self._run.services.settings
+        for platform_failures in range(settings.platform_retries + 1):
+            if self._slots.full and self._unit.item is None:
+                self._run.record(self._run.event(EventType.STEP_WAITING, self._unit.step.id, why="slot"))
+            async with self._slots.hold():
+                outcome = await self._execute(attempt)
+            if outcome.ok or outcome.started or not outcome.transient:
+                break
+            if platform_failures < settings.platform_retries:
+                self._run.warn(
+                    f"platform failure {platform_failures + 1} of {settings.platform_retries} before the task "
+                    f"ran, trying again: {outcome.error}",
+                    self._unit.step.id,
+                    self._unit.item,
+                )
+                await self._run.services.clock.sleep(settings.platform_retry_delay * 2**platform_failures)
+        return outcome
+
+    async def _execute(self, attempt: Attempt) -> Outcome:
+        try:
+            spec = attempt.spec()
+        except InputError as error:
+            return failed(Reason.INPUT_ERROR, str(error), started=False)
+        if self._open is not attempt:
+            self._open = attempt
+            self._agents.append(attempt)
+            await self._run.record(*self._track.started(), attempt.created(spec))
+        return await attempt.execute(spec)
+
+    async def _back_off(self, outcome: Outcome, failures: int) -> bool:
+        """Wait for the next try; False when there will be none."""
+        policy = self._unit.step.retry
+        if self._open is None or not may_retry(policy, outcome, failures):
+            return False
+        clock = self._run.services.clock
+        seed = f"{self._run.run_id}/{self._unit.step.id}/{self._unit.item}/{failures}"
+        delay = retry_delay(policy, failures, seed)
+        if self._run.deadline is not None and clock.monotonic() + delay >= self._run.deadline:
+            self._run.warn(
+                f"no further try: a delay of {delay:g} s would cross the run's timeout",
+                self._unit.step.id,
+                self._unit.item,
+            )
+            return False
+        due = isoformat(clock.now() + timedelta(seconds=delay))
+        self._run.record(self._open.finished(outcome, kept=True), self._track.retrying(outcome, delay, due))
+        self._open = None
+        self._on_backoff()
+        await clock.sleep(delay)
+        return True
+
+    async def _resume(self, prior: Sequence[AttemptRecord]) -> tuple[Outcome | None, int, int]:
+        """Go on after a crash: the outcome of the attempt that was adopted, the next number, the failures."""
+        earlier = [Attempt(self._run, self._unit, record.number) for record in prior]
+        self._agents.extend(attempt for attempt, record in zip(earlier, prior, strict=True) if record.kept)
+        # Attempts that an interruption ended are the platform's failures, not the user's.
+        failures = sum(
+            1
+            for record in prior
+            if record.status == StepStatus.FAILED and record.reason != Reason.INFRA_ERROR
+        )
+        last, attempt = prior[-1], earlier[-1]
+        if StepStatus(last.status).is_terminal:
+            await self._wait_until_due(last, failures)
+            return None, last.number + 1, failures
+        self._open = attempt
+        self._agents.append(attempt)
+        async with self._slots.hold():
+            outcome = await attempt.resume(self._elapsed(last))
+        if outcome is not None:
+            return outcome, last.number, failures
+        await self._discard(attempt)
+        return None, last.number + 1, failures
+
+    async def _discard(self, attempt: Attempt) -> None:
+        """End an interrupted attempt whose agent cannot be taken over; the next try is the platform's."""
+        lost = failed(Reason.INFRA_ERROR, "the engine was interrupted and the agent could not be taken over")
+        try:
+            await self._run.services.backend.kill(attempt.agent)
+        except BackendError as error:
+            self._run.warn(
+                f"{attempt.agent} could not be stopped: {error}", self._unit.step.id, self._unit.item
+            )
+        self._agents.remove(attempt)
+        await attempt.remove("recovery")
+        await self._run.record(attempt.finished(lost, kept=False))
+        self._open = None
+
+    async def _wait_until_due(self, last: AttemptRecord, failures: int) -> None:
+        """The rest of a back-off that a crash interrupted, measured from the failure."""
+        clock = self._run.services.clock
+        if last.finished_at is None:
+            return
+        seed = f"{self._run.run_id}/{self._unit.step.id}/{self._unit.item}/{failures}"
+        delay = retry_delay(self._unit.step.retry, failures, seed)
+        passed = (clock.now() - parse_time(last.finished_at)).total_seconds()
+        # The wall clock may have jumped: never wait longer than the delay itself.
+        await clock.sleep(min(delay, max(0.0, delay - passed)))
+
+    def _elapsed(self, last: AttemptRecord) -> float:
+        if last.started_at is None:
+            return 0.0
+        return max(0.0, (self._run.services.clock.now() - parse_time(last.started_at)).total_seconds())
+
+    def _close(self, outcome: Outcome, finishing: Event) -> None:
+        """Record the end and act on the cleanup policy; removal goes on in the background."""
+        policy = self._unit.step.cleanup
+        keep = policy is CleanupPolicy.NEVER or (policy is CleanupPolicy.ON_SUCCESS and not outcome.ok)
+        events = [finishing]
+        if self._open is not None:
+            events.insert(0, self._open.finished(outcome, kept=keep))
+            self._open = None
+        self._run.record(*events)
+        if not keep:
+            for attempt in self._agents:
+                self._run.in_background(attempt.remove("policy"))
+        self._agents = []

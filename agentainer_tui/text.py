@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len, set_cell_size
-from textual.content import Content
+if TYPE_CHECKING:  # the command line uses this module too, and Textual takes 200 ms to import
+    from textual.content import Content
 
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _SIGNS: dict[int, str] = {
@@ -58,6 +58,8 @@ def clean_output(line: str) -> str:
 
 def plain(text: object, style: str = "") -> Content:
     """`text` (several lines are kept) as content that is never read as markup."""
+    from textual.content import Content
+
     safe = "\n".join(clean_lines(text))
     return Content.styled(safe, style) if style else Content(safe)
 
@@ -67,6 +69,8 @@ def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") ->
     """Exactly `width` cells of the one-line `text`: cleaned, cut with an ellipsis, padded with blanks."""
     if width <= 0:
         return ""
+    from rich.cells import cell_len, set_cell_size
+
     line = clean(text, limit=4 * width + 16)
     size = cell_len(line)
     if size > width:

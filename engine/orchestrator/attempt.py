@@ -294,9 +294,11 @@ class Attempt:
         step, task = self._unit.step, self._unit.step.task
         assert task is not None, "the planner gives every task step a task"
         scope = self._run.scope(self._unit.input)
-        command = task.command
-        if command is not None and not isinstance(command, str):
-            command = tuple(part.render(scope) for part in command)
+        command: tuple[str, ...] | str | None
+        if task.command is None or isinstance(task.command, str):
+            command = task.command
+        else:
+            command = tuple(part.render(scope) for part in task.command)
         image = task.image.render(scope) if task.image else None
         return AgentSpec(
             name=self.agent,

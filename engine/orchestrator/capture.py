@@ -23,7 +23,7 @@ class Log(Protocol):
 
 
 class OutputCapture:
-    """A LogSink that passes everything on and keeps the first `limit` bytes of stdout and the last of stderr."""
+    """A LogSink that passes all on and keeps the first `limit` bytes of stdout and the last of stderr."""
 
     def __init__(self, log: Log, limit: int) -> None:
         self._log = log

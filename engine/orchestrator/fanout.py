@@ -1,4 +1,4 @@
-"""Many units with one bound: fed in order, gathered in order, judged against the tolerance (design §4, Map)."""
+"""Many units with one bound: fed and gathered in order, judged against the tolerance (design §4)."""
 
 from __future__ import annotations
 

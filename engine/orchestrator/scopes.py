@@ -93,6 +93,12 @@ def _needs_rerun(record: StepRecord) -> bool:
     )
 
 
+def _ended_well(record: StepRecord) -> bool:
+    if record.status == StepStatus.SKIPPED:
+        return record.reason != Reason.UPSTREAM_FAILED
+    return record.status == StepStatus.COMPLETED
+
+
 def _upstreams(plan: Plan, step: PlanStep) -> set[str]:
     """Edges as the graph has them: a member also waits for what its parent waits for."""
     found = set(step.depends_on) | set(step.members)
@@ -127,11 +133,7 @@ def _broken_upstreams(plan: Plan, records: dict[str, StepRecord], again: set[str
             seen.add(upstream)
             rest.append(upstream)
             record = records.get(upstream)
-            if (
-                record is None
-                or record.status not in (StepStatus.COMPLETED, StepStatus.SKIPPED)
-                or record.reason == Reason.UPSTREAM_FAILED
-            ):
+            if record is None or not _ended_well(record):
                 broken.add(upstream)
     return broken
 

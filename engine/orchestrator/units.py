@@ -96,8 +96,8 @@ class UnitRunner:
                 break
             if platform_failures < settings.platform_retries:
                 self._run.warn(
-                    f"platform failure {platform_failures + 1} of {settings.platform_retries} before the task "
-                    f"ran, trying again: {outcome.error}",
+                    f"platform failure {platform_failures + 1} of {settings.platform_retries} before "
+                    f"the task ran, trying again: {outcome.error}",
                     self._unit.step.id,
                     self._unit.item,
                 )

@@ -1,0 +1,439 @@
+"""The engine's public face: everything that the dashboard and the command line may use.
+
+Importing this module is cheap; Docker, Redis and SQLite are imported when an engine is opened.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from engine.errors import (
+    BackendError,
+    DocumentError,
+    Problem,
+    Reason,
+    UnavailableError,
+    UsageError,
+)
+from engine.events import Event, RunStatus
+from engine.history.records import (
+    AttemptRecord,
+    ItemRecord,
+    RunDetail,
+    RunRecord,
+    StepRecord,
+)
+
+if TYPE_CHECKING:
+    from engine.agents.backend import AgentInfo, Backend, BackendFacts
+    from engine.history.reader import Reader
+    from engine.orchestrator.context import Services
+    from engine.orchestrator.manager import Orchestrator
+    from engine.settings import Settings
+    from engine.state.store import StateStore
+    from engine.workflows.catalog import WorkflowCatalog
+    from engine.workflows.plan import Plan
+
+__all__ = [
+    "AttemptRecord",
+    "Engine",
+    "Event",
+    "ItemRecord",
+    "KeptAgent",
+    "RunDetail",
+    "RunRecord",
+    "StepRecord",
+    "cancel_run",
+    "document_schema",
+    "open_history",
+    "validate_file",
+]
+
+_log = logging.getLogger("agentainer")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAgent:
+    """An agent that was kept for inspection (cleanup policy) and can be removed by hand."""
+
+    attempt: AttemptRecord
+    workflow: str
+    status: str
+    size_bytes: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The agent's name, by which it is removed."""
+        return self.attempt.agent
+
+
+def validate_file(path: Path) -> tuple[Plan | None, tuple[Problem, ...]]:
+    """Load and check one document; never raises for what is wrong with it."""
+    from engine.workflows.loader import load
+
+    loaded = load(path)
+    return loaded.plan, loaded.problems
+
+
+def document_schema() -> dict[str, Any]:
+    """The JSON Schema of the workflow document, for editors."""
+    from engine.workflows.schema import json_schema
+
+    return json_schema()
+
+
+def open_history(settings: Settings) -> Reader:
+    """The history of a home, read-only; works while another process holds the home."""
+    from engine.history.reader import Reader
+
+    return Reader(settings.database)
+
+
+async def cancel_run(settings: Settings, ref: str, *, by: str, hurry: bool = False) -> RunRecord:
+    """Cancel a run wherever it is live: in another process of this home, or left behind by a dead one.
+
+    Returns the run as it is afterwards (`cancelling`, if its tasks are still being stopped).
+
+    Raises:
+        UsageError: there is no such run, or it is over.
+        UnavailableError: its engine does not answer.
+    """
+    from engine.history.lease import Lease
+    from engine.service.control import ask
+
+    reader = open_history(settings)
+    try:
+        run = await reader.run(ref)
+        _require_unfinished(run)
+        if Lease.holder(settings.home) is not None:
+            await ask(settings.home, {"command": "cancel", "run": run.id, "by": by, "hurry": hurry})
+            return await reader.run(run.id)
+    finally:
+        await reader.close()
+    async with await Engine.open(settings, recover=False) as engine:
+        await engine.cancel(run.id, by=by, hurry=hurry)
+        return await engine.wait(run.id)
+
+
+class Engine:
+    """One engine on one home. Open it with `Engine.open`, use it on the loop that opened it, close it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.notes: list[str] = []
+        self.catalog: WorkflowCatalog | None = None
+        self._stack = AsyncExitStack()
+        self.history: Reader
+        self.facts: BackendFacts
+        self._store: StateStore
+        self._services: Services
+        self._orchestrator: Orchestrator
+
+    @classmethod
+    async def open(cls, settings: Settings, *, directory: Path | None = None, recover: bool = True) -> Engine:
+        """Take the home's lease, open history, backend and Redis, and go on with interrupted runs.
+
+        Args:
+            settings: the settings.
+            directory: of workflows to watch, if any.
+            recover: whether to go on with runs that an earlier engine left unfinished.
+
+        Raises:
+            UnavailableError: the home, the backend that was demanded, or Redis cannot be had.
+        """
+        engine = cls(settings)
+        try:
+            await engine._open(directory)
+            if recover:
+                await engine._recover()
+        except BaseException:
+            await engine._stack.aclose()
+            raise
+        return engine
+
+    async def __aenter__(self) -> Self:
+        """Use it as a context manager."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Cancel runs in progress, wait for them, and let go of everything."""
+        await self._stack.aclose()
+
+    # -- what it is -----------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> list[str]:
+        """Ids of the runs in progress, oldest first."""
+        return self._orchestrator.active
+
+    @property
+    def store_description(self) -> str:
+        """One line about the Redis in use."""
+        return self._store.describe()
+
+    @property
+    def redis_url(self) -> str:
+        """The URL for `redis-cli -u`."""
+        return self._store.connection_url()
+
+    # -- commands -------------------------------------------------------------------------------------
+
+    async def start_run(self, plan: Plan, params: Mapping[str, Any], *, source: str = "cli") -> str:
+        """Start a run; returns its id once its creation is durable.
+
+        Args:
+            plan: what to run.
+            params: given params, text or JSON; checked and completed with the defaults.
+            source: who asked, for history.
+
+        Raises:
+            DocumentError: params that do not fit, or a plan that cannot run on this backend.
+        """
+        from engine.workflows.params import resolve_params
+
+        return await self._orchestrator.start(plan, resolve_params(plan, params), source=source)
+
+    async def retry(
+        self,
+        ref: str,
+        *,
+        from_step: str | None = None,
+        only_step: str | None = None,
+        failed: bool = False,
+        source: str = "cli",
+    ) -> str:
+        """Run a finished run again as a new run: whole, from a step on, only a step, or what failed.
+
+        Raises:
+            UsageError: no such run or step, or it is not over.
+            DocumentError: its document is not valid any more.
+        """
+        from engine.orchestrator.scopes import RetryScope
+
+        detail = await self.history.detail(ref)
+        plan = await self._plan_of(detail.run)
+        scope = RetryScope(from_step, only_step, failed)
+        return await self._orchestrator.retry(plan, detail, scope, source=source)
+
+    async def cancel(self, ref: str, *, by: str = "user", hurry: bool = False) -> None:
+        """Cancel a run: durable at return, its tasks are stopped after that. `hurry` skips their grace.
+
+        Raises:
+            UsageError: no such run, or it is over.
+        """
+        run = await self.history.run(ref)
+        if await self._orchestrator.cancel(run.id, by=by, hurry=hurry):
+            return
+        _require_unfinished(run)
+        await self._resume(run, cancel_by=by)
+
+    async def wait(self, run_id: str) -> RunRecord:
+        """Wait for the end of a run."""
+        await self._orchestrator.wait(run_id)
+        return await self.history.run(run_id)
+
+    async def kept_agents(self, ref: str | None = None) -> list[KeptAgent]:
+        """Agents that were kept and still exist, of one run or of all, oldest first."""
+        run_id = None if ref is None else (await self.history.run(ref)).id
+        there = await self._existing_agents()
+        kept = []
+        for record in await self.history.kept_agents():
+            if (info := there.get(record.agent)) is None or run_id not in (None, record.run_id):
+                continue
+            if record.run_id in self.active:
+                continue
+            kept.append(KeptAgent(record, info.identity.workflow, info.phase.value, info.size_bytes))
+        return kept
+
+    async def cleanup(self, names: list[str]) -> list[str]:
+        """Remove exactly the kept agents of these names; returns those that are gone now.
+
+        Raises:
+            UsageError: a name that is not a kept agent; nothing was removed.
+            BackendError: one could not be removed.
+        """
+        kept = {agent.name: agent.attempt for agent in await self.kept_agents()}
+        if unknown := [name for name in names if name not in kept]:
+            raise UsageError(f"not a kept agent: {', '.join(unknown)}", hint="see `agentainer agents`")
+        return await self._orchestrator.remove_agents([kept[name] for name in names])
+
+    def shell_command(self, name: str) -> list[str] | None:
+        """The argv that opens a shell in a kept or running agent, None where there is none."""
+        return self._services.backend.shell_command(name)
+
+    def subscribe(self, after: int = 0) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Committed events after a sequence number, then live ones, without a gap."""
+        return self._journal.subscribe(after)
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    async def _open(self, directory: Path | None) -> None:
+        from engine.clock import SystemClock
+        from engine.history.journal import Journal
+        from engine.history.lease import Lease
+        from engine.history.logs import LogWriter
+        from engine.history.reader import Reader
+        from engine.orchestrator.context import Services
+        from engine.orchestrator.manager import Orchestrator
+        from engine.orchestrator.slots import Slots
+        from engine.service.control import ControlServer
+        from engine.state.redis_store import RedisStateStore
+
+        settings, stack = self.settings, self._stack
+        lease = Lease.acquire(settings.home)
+        stack.callback(lease.release)
+        self._journal = await Journal.open(settings.database)
+        stack.push_async_callback(self._journal.close)
+        self.history = Reader(settings.database)
+        stack.push_async_callback(self.history.close)
+        backend, self.facts = await self._open_backend()
+        stack.push_async_callback(backend.close)
+        self._store = RedisStateStore(settings.home, redis_url=settings.redis_url)
+        await self._store.open(self.facts.gateway)
+        stack.push_async_callback(self._store.close)
+        self._services = Services(
+            journal=self._journal,
+            store=self._store,
+            backend=backend,
+            facts=self.facts,
+            clock=SystemClock(),
+            settings=settings,
+            slots=Slots.of(settings.max_tasks),
+            instance=_instance_id(settings.home),
+            open_log=lambda path: LogWriter(settings.logs, path, limit=settings.log_limit),
+        )
+        self._orchestrator = Orchestrator(self._services, self.history)
+        stack.push_async_callback(lambda: self._orchestrator.close(by="engine shutdown"))
+        control = ControlServer(settings.home, self._control)
+        await control.open()
+        stack.push_async_callback(control.close)
+        if directory is not None:
+            from engine.workflows.catalog import WorkflowCatalog
+
+            self.catalog = WorkflowCatalog(directory)
+            await self.catalog.open()
+            stack.push_async_callback(self.catalog.close)
+
+    async def _open_backend(self) -> tuple[Backend, BackendFacts]:
+        """The backend that was asked for; `auto` takes Docker if it answers, and says if it does not."""
+        if self.settings.backend in ("auto", "docker"):
+            backend = self._make_backend("docker")
+            try:
+                return backend, await backend.open()
+            except UnavailableError:
+                await backend.close()
+                if self.settings.backend == "docker":
+                    raise
+                self.notes.append("no Docker engine: running as local processes; limits are not enforced")
+        backend = self._make_backend("process")
+        return backend, await backend.open()
+
+    def _make_backend(self, name: str) -> Backend:
+        settings, instance = self.settings, _instance_id(self.settings.home)
+        if name == "docker":
+            from engine.agents.docker import DockerBackend
+
+            return DockerBackend(instance, max_starts=settings.max_starts)
+        from engine.agents.process import ProcessBackend
+
+        return ProcessBackend(instance, settings.home / "work")
+
+    async def _recover(self) -> None:
+        """Go on with what a dead engine left, then remove agents that belong to nothing."""
+        for run in await self.history.unfinished():
+            await self._resume(run)
+        kept = frozenset(record.agent for record in await self.history.kept_agents())
+        try:
+            await self._orchestrator.reap(self._services, kept)
+        except BackendError as error:
+            self.notes.append(f"agents left by an earlier engine could not be listed: {error.message}")
+
+    async def _resume(self, run: RunRecord, *, cancel_by: str | None = None) -> None:
+        if run.recoveries >= self.settings.max_recoveries:
+            message = f"parked: the engine ended abnormally {run.recoveries} times while this run was live"
+            await self._orchestrator.give_up(run, Reason.INFRA_ERROR, message)
+            return
+        try:
+            plan = await self._plan_of(run)
+            services = await self._services_for(run.backend)
+        except DocumentError as error:
+            await self._orchestrator.give_up(run, Reason.INVALID_DEFINITION, str(error))
+        except UnavailableError as error:
+            await self._orchestrator.give_up(
+                run, Reason.INFRA_ERROR, f"interrupted, and its backend is not available: {error.message}"
+            )
+        else:
+            detail = await self.history.detail(run.id)
+            await self._orchestrator.resume(plan, detail, services, cancel_by=cancel_by)
+
+    async def _services_for(self, backend_name: str) -> Services:
+        """The services of a run that an earlier engine began on another backend than today's."""
+        if backend_name == self._services.backend.name:
+            return self._services
+        backend = self._make_backend(backend_name)
+        facts = await backend.open()
+        self._stack.push_async_callback(backend.close)
+        return replace(self._services, backend=backend, facts=facts)
+
+    async def _plan_of(self, run: RunRecord) -> Plan:
+        """The plan of a run, made again from the document that it keeps."""
+        from engine.workflows.loader import load_text
+
+        text = await self.history.document(run.digest)
+        loaded = load_text(text, Path(run.path) if run.path else Path(run.workflow))
+        if loaded.plan is None:
+            raise DocumentError(loaded.problems)
+        return loaded.plan
+
+    async def _existing_agents(self) -> dict[str, AgentInfo]:
+        try:
+            agents = await self._services.backend.list_agents(self._services.instance)
+        except BackendError as error:
+            raise UnavailableError(f"agents cannot be listed: {error.message}") from error
+        return {info.name: info for info in agents}
+
+    async def _control(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        match request.get("command"):
+            case "cancel":
+                await self.cancel(
+                    str(request.get("run")),
+                    by=str(request.get("by", "user")),
+                    hurry=bool(request.get("hurry")),
+                )
+                return {}
+            case "ping":
+                return {"pid": os.getpid(), "active": self.active}
+            case other:
+                raise UsageError(f"unknown command {other!r}")
+
+
+def _require_unfinished(run: RunRecord) -> None:
+    if RunStatus(run.status).is_terminal:
+        raise UsageError(f"run {run.id} is over: it is {run.status}")
+
+
+def _instance_id(home: Path) -> str:
+    """The id of a home, made once; written on every agent, so that homes never touch each other's."""
+    file = home / "instance"
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        instance = secrets.token_hex(6)
+        file.write_text(instance + "\n", encoding="ascii")
+        return instance
+    except OSError as error:
+        raise UnavailableError(f"{file}: cannot be read: {error}") from error

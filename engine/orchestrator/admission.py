@@ -1,0 +1,48 @@
+"""Whether a plan can run here at all: checked before a run exists, every problem at once."""
+
+from __future__ import annotations
+
+from engine.agents.backend import BackendFacts
+from engine.errors import DocumentError, Problem
+from engine.workflows.plan import Plan, PlanStep
+
+
+def check_admission(plan: Plan, facts: BackendFacts) -> None:
+    """Check `plan` against the backend and its machine.
+
+    Raises:
+        DocumentError: with every reason why the run could not succeed, by step.
+    """
+    path = plan.path or plan.workflow
+    problems = [
+        Problem(path, 0, 0, f"step {step.id!r}: {message}")
+        for step in plan.steps.values()
+        for message in _objections(step, facts)
+    ]
+    if problems:
+        raise DocumentError(tuple(problems))
+
+
+def _objections(step: PlanStep, facts: BackendFacts) -> list[str]:
+    if step.unsupported:
+        return [step.unsupported]
+    task = step.task
+    if task is None:
+        return []
+    found = []
+    if facts.name == "process" and task.command is None:
+        found.append(
+            "has no command, and a local process needs one (only a container image brings its own): "
+            "give it a `command`, or run it with --backend docker"
+        )
+    if facts.name == "docker" and task.image is None:
+        found.append("has no image, which the Docker backend needs: give it an `image`")
+    limits = task.limits
+    if not facts.enforces_limits:
+        return found
+    if limits.nano_cpus is not None and facts.cpus and limits.nano_cpus > facts.cpus * 1_000_000_000:
+        found.append(f"wants {limits.nano_cpus / 1e9:g} CPUs, this machine has {facts.cpus}")
+    if limits.memory_bytes is not None and facts.memory_bytes and limits.memory_bytes > facts.memory_bytes:
+        wanted, there = limits.memory_bytes / 2**20, facts.memory_bytes / 2**20
+        found.append(f"wants {wanted:.0f} MiB of memory, this machine has {there:.0f} MiB")
+    return found

@@ -1,0 +1,1 @@
+"""The engine as others on this machine reach it. For now: the control socket."""

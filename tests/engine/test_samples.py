@@ -1,0 +1,224 @@
+"""Every sample, run on local processes through the command line, with its exact results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.facade import validate_file
+from tests.samples import MAPREDUCE_JSON, SAMPLES, SampleRun, run_sample
+
+FILES = sorted(SAMPLES.glob("*.yaml"))
+
+
+def on_processes(sample: str | Path, home: Path, **params: object) -> SampleRun:
+    return run_sample(sample, home, backend="process", params=params)
+
+
+def test_the_samples_are_the_five_that_the_documentation_names() -> None:
+    assert [file.stem for file in FILES] == [
+        "document_analysis",
+        "hello",
+        "mapreduce",
+        "pipeline",
+        "resources",
+    ]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_sample_validates_without_a_warning_and_explains_itself(file: Path) -> None:
+    plan, problems = validate_file(file)
+
+    assert problems == ()
+    assert plan is not None
+    assert plan.workflow == file.stem
+    assert plan.description
+    assert all(param.description for param in plan.params.values())
+    assert all(step.name != step.id for step in plan.steps.values())
+
+
+def test_hello_greets_whom_it_is_told_to_greet(tmp_path: Path) -> None:
+    # What would be code in a shell stays text: params reach a task through its environment only.
+    run = on_processes("hello", tmp_path, name="'; echo $(id) \"<b>[/x]")
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    assert run.step("greet")["result"] == {"greeting": "Hello, '; echo $(id) \"<b>[/x]!"}
+    assert run.step("measure")["result"] == {"letters": 13}
+    assert run.state["greeting"] == "Hello, '; echo $(id) \"<b>[/x]!"
+
+
+def test_mapreduce_counts_in_order_and_ends_completed_in_spite_of_the_text_that_never_answers(
+    tmp_path: Path,
+) -> None:
+    run = on_processes("mapreduce", tmp_path, pace=0)
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    assert run.statuses() == {"list": "completed", "process": "completed", "aggregate": "completed"}
+    assert [
+        (item["value"], item["status"], len(item["attempts"])) for item in run.step("process")["items"]
+    ] == [
+        ("text://bakery", "completed", 1),
+        ("text://bees", "completed", 1),
+        ("text://ferry", "completed", 1),
+        ("text://kite", "completed", 1),
+        ("text://library", "completed", 1),
+        ("text://lighthouse", "completed", 1),
+        ("text://lost-letter", "failed", 3),
+        ("text://night-train", "completed", 3),
+        ("text://snow", "completed", 1),
+    ]
+    assert run.state["urls"] == [item["value"] for item in items]
+    assert [result and result["words"] for result in run.state["process_results"]] == [
+        53, 57, 41, 54, 50, 45, None, 53, 50
+    ]  # fmt: skip
+    assert run.state["map_results"] == [
+        {"url": "text://bakery", "words": 53},
+        {"url": "text://bees", "words": 57},
+        {"url": "text://ferry", "words": 41},
+        {"url": "text://kite", "words": 54},
+        {"url": "text://library", "words": 50},
+        {"url": "text://lighthouse", "words": 45},
+        {"url": "text://night-train", "words": 53},
+        {"url": "text://snow", "words": 50},
+    ]
+    assert [error["url"] for error in run.state["map_errors"]] == ["text://lost-letter"]
+    assert run.state["final_summary"] == {
+        "texts": 8,
+        "failed": 1,
+        "words": 403,
+        "different_words": 202,
+        "most_frequent": [
+            ["the", 52], ["and", 21], ["it", 13], ["a", 10], ["in", 9],
+            ["he", 8], ["to", 8], ["is", 7], ["at", 6], ["by", 6],
+        ],
+    }  # fmt: skip
+
+
+def test_mapreduce_keeps_every_try_with_its_error(tmp_path: Path) -> None:
+    items = on_processes("mapreduce", tmp_path, pace=0).step("process")["items"]
+
+    lost, late = items[6], items[7]
+    assert [(a["number"], a["status"], a["reason"], a["exit_code"]) for a in lost["attempts"]] == [
+        (1, "failed", "task_failed", 1),
+        (2, "failed", "task_failed", 1),
+        (3, "failed", "task_failed", 1),
+    ]
+    assert "there is no such text" in lost["error"]
+    assert lost["result"] is None
+    assert [(a["number"], a["status"]) for a in late["attempts"]] == [
+        (1, "failed"),
+        (2, "failed"),
+        (3, "completed"),
+    ]
+    assert "the connection was lost" in late["attempts"][0]["error"]
+    assert late["result"]["words"] == 53
+
+
+def test_mapreduce_in_the_dialect_of_agentainers_code_gives_ordered_results(tmp_path: Path) -> None:
+    plan, problems = validate_file(MAPREDUCE_JSON)
+    assert plan is not None, problems
+
+    run = on_processes(MAPREDUCE_JSON, tmp_path)
+
+    # One item fails and no tolerance is named, so that nobody overlooks it.
+    assert (run.exit_code, run.status) == (3, "partially_completed")
+    assert run.statuses() == {"list": "completed", "process": "completed", "aggregate": "completed"}
+    assert [(item["value"], item["status"]) for item in run.step("process")["items"]] == [
+        ("a", "completed"),
+        ("b", "completed"),
+        ("missing", "failed"),
+        ("c", "completed"),
+    ]
+    assert run.state["final_summary"] == {"words": [3, 3, None, 2], "team": "docs"}
+
+
+def test_pipeline_takes_its_branches_retries_and_skips(tmp_path: Path) -> None:
+    run = on_processes("pipeline", tmp_path)
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    assert run.statuses() == {
+        "extract": "completed",
+        "validate": "completed",
+        "rates": "completed",
+        "checks": "completed",
+        "duplicates": "completed",
+        "outliers": "completed",
+        "totals": "completed",
+        "quarantine": "completed",
+        "escalate": "skipped",
+        "publish": "completed",
+    }
+    assert run.step("escalate")["reason"] == "condition_false"
+    assert run.step("escalate")["attempts"] == []
+    assert [(a["number"], a["status"]) for a in run.step("rates")["attempts"]] == [
+        (1, "failed"),
+        (2, "completed"),
+    ]
+    assert "the rate service is busy" in run.step("rates")["attempts"][0]["error"]
+    assert run.state["report"] == [
+        "kettle         98.40 EUR",
+        "samovar       480.00 EUR",
+        "strainer       18.00 EUR",
+        "teacup         39.00 EUR",
+        "teapot         34.00 EUR",
+        "tray           19.80 EUR",
+        "total         689.20 EUR",
+        "bad: 1004, 1008",
+        "double: 1006",
+        "large: 1007",
+        "escalated: no",
+    ]
+
+
+def test_pipeline_escalates_when_there_are_too_many_bad_orders(tmp_path: Path) -> None:
+    run = on_processes("pipeline", tmp_path, limit=1)
+
+    assert (run.exit_code, run.statuses()["escalate"]) == (0, "completed")
+    assert run.state["report"][-1] == "escalated: yes"
+
+
+def test_document_analysis_hands_the_known_keys_from_step_to_step(tmp_path: Path) -> None:
+    run = on_processes("document_analysis", tmp_path, pace=0)
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    assert list(run.statuses()) == ["prepare", "process", "aggregate", "entities", "insights", "report"]
+    assert set(run.statuses().values()) == {"completed"}
+    state = run.state
+    assert state["urls"] == ["doc://minutes", "doc://incident", "doc://letter", "doc://diary"]
+    assert [state[f"content_url_{n}"] for n in range(4)] == [doc["text"] for doc in state["documents"]]
+    assert [result["url"] for result in state["process_results"]] == state["urls"]
+    assert state["aggregated_results"] == {
+        "documents": 4,
+        "words": 135,
+        "moods": {"doc://minutes": -1, "doc://incident": -4, "doc://letter": 0, "doc://diary": 4},
+        "shared_words": ["greenhouse", "lindenfeld", "marienau", "solberg", "tomatoes"],
+    }
+    assert state["extracted_entities_multi"] == {
+        "people": ["Ada Brandt", "Henrik Solberg", "Jonas Okoro", "Mila Varga"],
+        "places": ["Lindenfeld", "Marienau"],
+        "dates": ["2031-03-04", "2031-04-01", "2031-04-19", "2031-05-02", "2031-05-30"],
+        "amounts": [900, 2150, 2400],
+    }
+    assert state["final_report_multi"] == {
+        "title": "4 documents, 135 words",
+        "people": "Ada Brandt, Henrik Solberg, Jonas Okoro, Mila Varga",
+        "insights": state["insights_multi"],
+    }
+    assert state["insights_multi"] == [
+        "From 2031-03-04 to 2031-05-30.",
+        "The documents name 4 people and 2 places.",
+        "Amounts lie between 900 and 2400 EUR.",
+        "The mood goes from -1 to +4.",
+        "They share the words: greenhouse, lindenfeld, marienau, solberg, tomatoes.",
+    ]
+
+
+def test_resources_says_that_processes_have_no_limits(tmp_path: Path) -> None:
+    run = on_processes("resources", tmp_path, rounds=1)
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    assert run.step("compare")["result"] == {
+        "same_work": True,
+        "verdict": "the limits are not enforced here: these tasks are local processes",
+    }

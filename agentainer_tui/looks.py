@@ -1,0 +1,69 @@
+"""The glyph, colour and word of every status, and the other signs that are drawn; knows no Textual."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a status is shown: `ink` names one of the colours of `widgets.ink`."""
+
+    glyph: str
+    ascii: str
+    word: str
+    ink: str
+
+
+LOOKS: dict[str, Look] = {
+    "pending": Look("○", "o", "pending", "faint"),
+    "running": Look("●", ">", "running", "running"),
+    "retrying": Look("↻", "~", "retrying", "warning"),
+    "cancelling": Look("◐", "<", "cancelling", "warning"),
+    "completed": Look("✓", "+", "completed", "success"),
+    "partially_completed": Look("◑", "%", "partial", "warning"),
+    "failed": Look("✗", "x", "failed", "error"),
+    "skipped": Look("⊘", "-", "skipped", "muted"),
+    "cancelled": Look("⊗", "/", "cancelled", "muted"),
+}
+UNKNOWN = Look("?", "?", "unknown", "muted")
+WORD_WIDTH = max(len(look.word) for look in LOOKS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """The signs that are drawn; the ASCII set is for terminals and fonts without the others."""
+
+    is_ascii: bool
+    cursor: str
+    folded: str
+    unfolded: str
+    brand: str
+    alert: str
+    bar: str
+    bar_left: str
+    bar_right: str
+    bar_light: str
+    tick: str
+    times: str
+    dot: str
+    ellipsis: str
+    branch: str
+
+    def of(self, status: str) -> str:
+        """The sign of a status."""
+        look = LOOKS.get(status, UNKNOWN)
+        return look.ascii if self.is_ascii else look.glyph
+
+
+UNICODE = Glyphs(False, "▌", "▸", "▾", "◆", "▲", "━", "╸", "╺", "╌", "┊", "×", "·", "…", "└")
+ASCII = Glyphs(True, "|", ">", "v", "*", "!", "=", "=", "=", "-", ":", "x", "-", "~", "`")
+
+
+def choose_glyphs(encoding: str | None = None, term: str | None = None) -> Glyphs:
+    """Unicode where the terminal can show it: a UTF-8 locale and not the kernel's own console."""
+    encoding = encoding if encoding is not None else (getattr(sys.__stdout__, "encoding", "") or "")
+    term = term if term is not None else os.environ.get("TERM", "")
+    return UNICODE if encoding.lower().replace("-", "").startswith("utf") and term != "linux" else ASCII

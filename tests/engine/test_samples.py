@@ -55,9 +55,8 @@ def test_mapreduce_counts_in_order_and_ends_completed_in_spite_of_the_text_that_
 
     assert (run.exit_code, run.status) == (0, "completed")
     assert run.statuses() == {"list": "completed", "process": "completed", "aggregate": "completed"}
-    assert [
-        (item["value"], item["status"], len(item["attempts"])) for item in run.step("process")["items"]
-    ] == [
+    items = run.step("process")["items"]
+    assert [(item["value"], item["status"], len(item["attempts"])) for item in items] == [
         ("text://bakery", "completed", 1),
         ("text://bees", "completed", 1),
         ("text://ferry", "completed", 1),

@@ -31,6 +31,7 @@ from engine.history.records import (
     RunRecord,
     StepRecord,
 )
+from engine.workflows.plan import ParamSpec
 
 if TYPE_CHECKING:
     from engine.agents.backend import AgentInfo, Backend, BackendFacts
@@ -48,6 +49,7 @@ __all__ = [
     "Event",
     "ItemRecord",
     "KeptAgent",
+    "ParamSpec",
     "RunDetail",
     "RunRecord",
     "StepRecord",

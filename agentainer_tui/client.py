@@ -1,0 +1,162 @@
+"""The port: all that the app knows of the engine. `engine_client.EngineClient` is the real one.
+
+Every call may raise `AgentainerError`; the app shows it as a notification and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from agentainer_tui.views import RunRow
+from engine.errors import Problem
+from engine.events import Event
+
+if TYPE_CHECKING:
+    from engine.facade import KeptAgent, ParamSpec
+
+Stream = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowEntry:
+    """One workflow file of the watched directory.
+
+    Attributes:
+        path: the file; what `run` takes, since two files may claim one name.
+        name: of the last good version, else the file's name.
+        description: the document's own.
+        steps: names of its steps in document order.
+        params: what it asks for.
+        problems: errors and warnings of the file as it stands now, with their positions.
+        runnable: there is a good version to run (perhaps an earlier one than the file's).
+    """
+
+    path: str
+    name: str
+    description: str = ""
+    steps: tuple[str, ...] = ()
+    params: tuple[ParamSpec, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    runnable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What the header says: backend, Redis, and plain sentences about what is missing."""
+
+    backend: str
+    store: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where the app starts from; events after `seq` are still to come."""
+
+    facts: EngineFacts
+    workflows: tuple[WorkflowEntry, ...]
+    runs: tuple[RunRow, ...]
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScope:
+    """How much of a run to do again: whole by default, from a step on, one step, or what failed."""
+
+    from_step: str | None = None
+    only_step: str | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptKey:
+    """Which attempt a log belongs to."""
+
+    run_id: str
+    step_id: str
+    item: int | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of an attempt's output, as the program wrote it (not yet safe to show)."""
+
+    time: datetime
+    stream: Stream
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogBatch:
+    """Some lines that follow those of the batch before; `skipped` were left out before the first."""
+
+    lines: Sequence[LogLine] = field(default_factory=tuple)
+    skipped: int = 0
+
+
+class Client(Protocol):
+    """What the app asks of the engine."""
+
+    async def open(self) -> None:
+        """Start the engine.
+
+        Raises:
+            UnavailableError: the home, the backend that was demanded, or Redis cannot be had.
+        """
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """Everything the first screen shows."""
+        ...
+
+    def events(self, after: int) -> AsyncIterator[Sequence[Event]]:
+        """Committed events with a greater sequence number, in order, in batches as they come; endless."""
+        ...
+
+    def workflow_changes(self) -> AsyncIterator[tuple[WorkflowEntry, ...]]:
+        """All entries again, whenever the watched directory has changed; endless."""
+        ...
+
+    async def run(self, path: str, params: Mapping[str, Any]) -> str:
+        """Start the workflow of that file; returns the run's id."""
+        ...
+
+    async def retry(self, run_id: str, scope: RetryScope) -> str:
+        """Run it again as a new run; returns that one's id."""
+        ...
+
+    async def cancel(self, run_id: str, *, hurry: bool = False) -> None:
+        """Cancel a run; `hurry` kills its tasks without the grace."""
+        ...
+
+    async def kept_agents(self, run_id: str | None = None) -> tuple[KeptAgent, ...]:
+        """Agents that were kept and still exist, of one run or of all."""
+        ...
+
+    async def cleanup(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Remove exactly these kept agents; returns those that are gone."""
+        ...
+
+    async def runs(self, *, limit: int, before: str | None, workflow: str | None) -> tuple[RunRow, ...]:
+        """A page of the history, newest first, of runs older than the run `before`."""
+        ...
+
+    async def run_events(self, run_id: str, *, after: int, limit: int) -> tuple[Event, ...]:
+        """A page of a run's events, oldest first."""
+        ...
+
+    async def state_at(self, run_id: str, seq: int) -> Mapping[str, Any]:
+        """The run's shared state as of the event `seq`."""
+        ...
+
+    def log(self, attempt: AttemptKey) -> AsyncIterator[LogBatch]:
+        """The end of an attempt's log, then what is added; ends when the attempt has ended."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the engine; runs in progress are cancelled and waited for."""
+        ...

@@ -1,0 +1,123 @@
+"""Every key of the app, once: bindings, footer, help and command palette are all made from this list.
+
+No key that destroys sits on a ctrl chord, and the chords that terminals, tmux or input methods keep for
+themselves (ctrl+a, b, space, h, i, j, m) are not used. Each binding has an id, so a keymap can move it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One action and its keys.
+
+    Attributes:
+        scope: where it works, one of `SCOPES`.
+        name: unique within its scope; `<scope>.<name>` is the binding's id.
+        keys: comma separated, as Textual names them.
+        action: the Textual action.
+        label: two words for the footer and the palette.
+        help: one sentence for the help screen.
+        footer: shown in the footer.
+        palette: offered in the command palette.
+        display: how the key is written; Textual's own way if empty.
+    """
+
+    scope: str
+    name: str
+    keys: str
+    action: str
+    label: str
+    help: str
+    footer: bool = False
+    palette: bool = False
+    display: str = ""
+
+
+SCOPES = {
+    "app": "Everywhere",
+    "list": "Lists",
+    "home": "Workflows and runs",
+    "run": "One run",
+    "text": "Logs and details",
+    "dialog": "Dialogs",
+}
+
+KEYS: tuple[Key, ...] = (
+    Key("home", "run", "r", "run_workflow", "Run", "Run the workflow (asks for its params)", True, True),
+    Key("home", "retry", "R", "retry", "Retry", "Retry the selected run: choose how much", True, True),
+    Key("home", "cancel", "x", "cancel", "Cancel", "Cancel the selected run (asks first)", True, True),
+    Key("home", "clean", "X", "clean", "Clean up", "List kept agents, then remove them", True, True),
+    Key("home", "workflows", "1", "pane('workflows')", "Workflows", "Go to the list of workflows"),
+    Key("home", "runs", "2", "pane('runs')", "Runs", "Go to the list of runs"),
+    Key("run", "back", "escape,backspace", "back", "Back", "Back to workflows and runs", True, display="esc"),
+    Key("run", "retry", "R", "retry", "Retry", "Retry this run: choose how much of it", True, True),
+    Key("run", "cancel", "x", "cancel", "Cancel", "Cancel this run (asks first)", True, True),
+    Key("run", "clean", "X", "clean", "Clean up", "List its kept agents, then remove them", True, True),
+    Key("run", "fold", "space", "fold", "Fold", "Show or hide the items of a map step", True, True),
+    Key("run", "previous_tab", "left_square_bracket", "tab(-1)", "Tab", "Previous tab", display="["),
+    Key("run", "next_tab", "right_square_bracket", "tab(1)", "Tabs", "Next tab", True, display="]"),
+    Key("run", "zoom", "z", "zoom", "Zoom", "Give the focused pane the whole screen, and back", True, True),
+    Key("run", "steps", "1", "pane('steps')", "Steps", "Go to the steps"),
+    Key("run", "details", "2", "pane('details')", "Details", "Go to the log and the details"),
+    Key("text", "follow", "f", "follow", "Follow", "Follow the log's end, or stop", True, True),
+    Key("text", "times", "t", "times", "Times", "Show or hide the time of each line", True, True),
+    Key("text", "up", "up,k", "scroll_up", "Up", "One line up"),
+    Key("text", "down", "down,j", "scroll_down", "Down", "One line down"),
+    Key("text", "page_up", "pageup", "page_up", "Page up", "One page up"),
+    Key("text", "page_down", "pagedown", "page_down", "Page down", "One page down"),
+    Key("text", "top", "home,g", "scroll_home", "Top", "To the beginning"),
+    Key("text", "bottom", "end,G", "scroll_end", "End", "To the end (and follow)"),
+    Key("list", "up", "up,k", "cursor_up", "Up", "One row up"),
+    Key("list", "down", "down,j", "cursor_down", "Down", "One row down"),
+    Key("list", "page_up", "pageup", "page_up", "Page up", "One page up"),
+    Key("list", "page_down", "pagedown", "page_down", "Page down", "One page down"),
+    Key("list", "top", "home,g", "cursor_first", "First", "To the first row"),
+    Key("list", "bottom", "end,G", "cursor_last", "Last", "To the last row"),
+    Key("list", "open", "enter", "choose", "Open", "Open the selected row", True),
+    Key("app", "palette", "colon", "command_palette", "Commands", "Find a command", True, display=":"),
+    Key("app", "help", "question_mark,f1", "help", "Help", "This list of keys", True, display="?"),
+    Key("app", "quit", "q", "quit", "Quit", "Leave; asks first while runs are in progress", True, True),
+    Key("dialog", "dismiss", "escape", "dismiss_dialog", "Close", "Close it without doing anything"),
+)  # fmt: skip
+
+
+def bindings(scope: str) -> list[Binding]:
+    """The bindings of one scope, for a class's `BINDINGS`."""
+    return [
+        Binding(
+            key.keys,
+            key.action,
+            key.label,
+            show=key.footer,
+            key_display=key.display or None,
+            tooltip=key.help,
+            id=f"{scope}.{key.name}",
+        )
+        for key in KEYS
+        if key.scope == scope
+    ]
+
+
+def key_text(key: Key) -> str:
+    """The keys of an action as people write them: `j or down`."""
+    return " ".join(_NAMES.get(name, name) for name in key.keys.split(","))
+
+
+_NAMES = {
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "question_mark": "?",
+    "colon": ":",
+    "escape": "esc",
+    "up": "↑",
+    "down": "↓",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "home": "Home",
+    "end": "End",
+}

@@ -1,0 +1,1 @@
+"""The widgets of the dashboard; they know views and text, never the engine."""

@@ -85,7 +85,10 @@ class Condition(Protocol):
 class Template(Protocol):
     """A compiled text with `{{ $.path }}` places."""
 
-    source: str
+    @property
+    def source(self) -> str:
+        """The text as written."""
+        ...
 
     def render(self, scope: Scope) -> str:
         """The text; text values as they are, null as "", the rest as compact JSON.
@@ -99,7 +102,10 @@ class Template(Protocol):
 class Path(Protocol):
     """A compiled JSONPath."""
 
-    source: str
+    @property
+    def source(self) -> str:
+        """The path as written."""
+        ...
 
     def find(self, scope: Scope) -> Any:
         """The one value it finds (a list of them when the path has wildcards, filters or slices).

@@ -1,0 +1,210 @@
+"""From a tree to typed models: runs pydantic and turns what it says into findings with positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.workflows.documents import (
+    ConfigDocument,
+    LimitsDocument,
+    MapDocument,
+    PoolDocument,
+    RetryDocument,
+    StepDocument,
+    WorkflowDocument,
+    is_null,
+    lift,
+)
+from engine.workflows.fields import PROBLEM
+from engine.workflows.tree import Findings, Table, describe, locate
+from engine.workflows.wording import listing, nearest, quoted, show
+
+# Words that people bring from other tools, and ours for the same thing.
+_OTHER_WORDS = {
+    "environment": "env_vars",
+    "envs": "env_vars",
+    "vars": "env_vars",
+    "cmd": "command",
+    "args": "command",
+    "run": "command",
+    "script": "command",
+    "entrypoint": "command",
+    "needs": "depends_on",
+    "depends": "depends_on",
+    "dependencies": "depends_on",
+    "after": "depends_on",
+    "requires": "depends_on",
+    "retry": "retry_policy",
+    "retries": "retry_policy",
+    "when": "condition",
+    "if": "condition",
+    "resources": "resource_limits",
+    "limits": "resource_limits",
+    "parameters": "params",
+    "inputs": "params",
+    "tasks": "steps",
+    "jobs": "steps",
+    "stages": "steps",
+    "title": "name",
+    "foreach": "map_config",
+    "loop": "map_config",
+    "attempts": "max_attempts",
+    "interval": "delay",
+    "cpu": "cpu_limit",
+    "cpus": "cpu_limit",
+    "memory": "memory_limit",
+    "mem": "memory_limit",
+    "gpu": "gpu_limit",
+    "alias": "item_alias",
+    "concurrency": "max_concurrency",
+    "items": "input_path",
+    "op": "operator",
+}
+
+# Where a field stands, for a key that is known but in the wrong place.
+_HOMES: tuple[tuple[type[BaseModel], str], ...] = (
+    (StepDocument, "on a step"),
+    (ConfigDocument, "under the workflow's `config`"),
+    (WorkflowDocument, "at the top level"),
+    (MapDocument, "under `map_config`"),
+    (RetryDocument, "under `retry_policy`"),
+    (LimitsDocument, "under `resource_limits`"),
+    (PoolDocument, "under `pool_config`"),
+)
+
+
+def check(root: Table, findings: Findings) -> tuple[WorkflowDocument | None, Table]:
+    """The document as models, None where anything in it is wrong; with the tree that paths lead into."""
+    tree = lift(root, findings.error)
+    try:
+        return WorkflowDocument.model_validate(tree), tree
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        for detail in details:
+            _note(detail, tree, findings, details)
+        return None, tree
+
+
+def _note(detail: ErrorDetails, tree: Table, findings: Findings, others: list[ErrorDetails]) -> None:
+    path = detail["loc"]
+    label = label_of(path)
+    match detail["type"]:
+        case "extra_forbidden":
+            findings.error(locate(tree, path, key=True), _unknown_key(path))
+        case "missing":
+            if not _misspelt(path, others):
+                findings.error(locate(tree, path[:-1]), _missing(path, tree))
+        case _ if detail["type"] == PROBLEM:
+            _note_own(detail, tree, findings)
+        case "too_short":
+            findings.error(locate(tree, path), f"`{label}` is empty: write at least one")
+        case "model_type" | "dict_type":
+            findings.error(
+                locate(tree, path), f"`{label}`: {_not_a(detail['input'], 'a mapping `key: value`')}"
+            )
+        case "list_type":
+            found = _not_a(detail["input"], "a list (`- ` before each element)")
+            findings.error(locate(tree, path), f"`{label}`: {found}")
+        case _:
+            findings.error(locate(tree, path), f"`{label}`: {detail['msg']}")
+
+
+def _note_own(detail: ErrorDetails, tree: Table, findings: Findings) -> None:
+    context = detail.get("ctx", {})
+    path = detail["loc"]
+    if context.get("field"):
+        path = (*path, context["field"])
+    label = label_of(path)
+    if "found" in context:
+        for position, message in context["found"]:
+            findings.error(position, f"`{label}`: {message}")
+        return
+    key = path[-1] == "[key]"
+    where = path[:-1] if key else path
+    findings.error(locate(tree, where, key=key), f"`{label}`: {context['message']}")
+
+
+def label_of(path: Sequence[str | int]) -> str:
+    """How a field is called in messages: its path below the step, `condition.and[0].field`."""
+    parts = list(path)
+    if parts and parts[-1] == "[key]":
+        parts = parts[:-2]
+    while len(parts) > 2 and parts[0] == "steps" and isinstance(parts[1], int):
+        parts = parts[2:]
+    label = ""
+    for part in parts:
+        if isinstance(part, int):
+            label += f"[{part}]"
+        else:
+            label += ("." if label else "") + (part if part.isprintable() and len(part) <= 64 else show(part))
+    return label or "the document"
+
+
+def _not_a(node: object, expected: str) -> str:
+    if is_null(node):
+        return f"has no value, expected {expected}: write it, or take the line out"
+    return f"found {describe(node)}, expected {expected}"
+
+
+def _fields(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_at(path: Sequence[str | int]) -> type[BaseModel]:
+    """The model whose keys stand at `path` (without its last part)."""
+    model: type[BaseModel] = WorkflowDocument
+    for part in path[:-1]:
+        for name, field in model.model_fields.items():
+            if part == (field.alias or name):
+                model = _model_in(field.annotation) or model
+                break
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _suggestion(key: str, model: type[BaseModel]) -> str | None:
+    known = _fields(model)
+    other = _OTHER_WORDS.get(key.casefold())
+    return other if other in known else nearest(key, known)
+
+
+def _unknown_key(path: Sequence[str | int]) -> str:
+    key, model = str(path[-1]), _model_at(path)
+    where = f"in `{label_of(path[:-1])}`" if len(path) > 1 and isinstance(path[-2], str) else "here"
+    start = f"{show(key)} is not known {where}"
+    home = next((home for other, home in _HOMES if other is not model and key in _fields(other)), None)
+    near = _suggestion(key, model)
+    if home and (near is None or len(path) < 2):
+        return f"{start}: it belongs {home}"
+    if near:
+        return f"{start}: did you mean {quoted(near)}?"
+    return f"{start}: known are {listing(_fields(model), limit=30)}"
+
+
+def _misspelt(path: Sequence[str | int], others: list[ErrorDetails]) -> bool:
+    """Whether a missing key stands there under a near name, which is reported already."""
+    return any(
+        other["type"] == "extra_forbidden"
+        and other["loc"][:-1] == path[:-1]
+        and _suggestion(str(other["loc"][-1]), _model_at(path)) == path[-1]
+        for other in others
+    )
+
+
+def _missing(path: Sequence[str | int], tree: Table) -> str:
+    key, model = str(path[-1]), _model_at(path)
+    field = next(f for name, f in model.model_fields.items() if (f.alias or name) == key)
+    what = f" ({field.description})" if field.description else ""
+    if len(path) == 1:
+        keys = listing(map(show, tree), limit=6)
+        return f"`{key}` is missing{what}: a workflow needs `name` and `steps`, found {keys or 'nothing'}"
+    return f"`{label_of(path[:-1])}` needs `{key}`{what}: add it"

@@ -1,0 +1,215 @@
+"""Compiles the expressions of a document, each failure noted at its place, and remembers what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.workflows.conditions import (
+    OPERATORS,
+    SPELLINGS,
+    Combination,
+    Comparison,
+    Negation,
+    PatternError,
+    compile_pattern,
+)
+from engine.workflows.documents import ConditionDocument
+from engine.workflows.expressions import (
+    ExpressionError,
+    JsonPath,
+    TextTemplate,
+    compile_path,
+    compile_template,
+)
+from engine.workflows.plan import Condition
+from engine.workflows.tree import Findings, Position, Table, describe, locate
+from engine.workflows.wording import advice, show
+
+At = tuple[str | int, ...]
+
+
+class Upstream(Protocol):
+    """What is finished when a step begins."""
+
+    @property
+    def ids(self) -> list[str]:
+        """All steps."""
+        ...
+
+    def finished_before(self, other: str, step: str) -> bool:
+        """Whether `other` is finished when `step` begins."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A path that a step reads, and where it stands in the document."""
+
+    step_id: str
+    path: JsonPath
+    position: Position
+
+
+@dataclass(slots=True)
+class Compiler:
+    """Compiles for one document; `at` is always the path of the text in the tree."""
+
+    tree: Table
+    findings: Findings
+    readings: list[Reading] = field(default_factory=list)
+
+    def path(self, text: str, at: At, step_id: str, label: str) -> JsonPath | None:
+        """A JSONPath, or None with the problem noted."""
+        try:
+            path = compile_path(text)
+        except ExpressionError as error:
+            self.error(at, f"`{label}`: {error}")
+            return None
+        self.readings.append(Reading(step_id, path, locate(self.tree, at)))
+        return path
+
+    def template(self, text: str, at: At, step_id: str, label: str) -> TextTemplate | None:
+        """A text with `{{ $.path }}` places, or None with the problem noted."""
+        try:
+            template = compile_template(text)
+        except ExpressionError as error:
+            self.error(at, f"`{label}`: {error}")
+            return None
+        position = locate(self.tree, at)
+        self.readings.extend(Reading(step_id, path, position) for path in template.paths)
+        return template
+
+    def condition(self, document: ConditionDocument, at: At, step_id: str, label: str) -> Condition | None:
+        """A condition, or None with the problems noted."""
+        combined = {
+            name: parts
+            for name, parts in (("and", document.and_), ("or", document.or_), ("not", document.not_))
+            if parts is not None
+        }
+        simple = document.field is not None or document.operator is not None
+        if len(combined) + simple != 1:
+            self.error(at, f"`{label}`: expected either field, operator and value, or one of and, or, not")
+            return None
+        kind = "simple" if simple else next(iter(combined))
+        if document.type not in (None, kind):
+            self.error(
+                (*at, "type"), f"`{label}.type`: found {document.type}, but this is a {kind} condition"
+            )
+        if simple:
+            return self._comparison(document, at, step_id, label)
+        if document.not_ is not None:
+            part = self.condition(document.not_, (*at, "not"), step_id, f"{label}.not")
+            return Negation(part) if part else None
+        return self._combination(document, at, step_id, label)
+
+    def _combination(
+        self, document: ConditionDocument, at: At, step_id: str, label: str
+    ) -> Combination | None:
+        name, documents = ("and", document.and_) if document.and_ is not None else ("or", document.or_)
+        if not documents:
+            self.error((*at, name), f"`{label}.{name}` is empty: write at least one condition")
+            return None
+        parts = [
+            self.condition(part, (*at, name, index), step_id, f"{label}.{name}[{index}]")
+            for index, part in enumerate(documents)
+        ]
+        known = tuple(part for part in parts if part is not None)
+        return Combination(name == "and", known) if len(known) == len(parts) else None
+
+    def _comparison(self, document: ConditionDocument, at: At, step_id: str, label: str) -> Comparison | None:
+        if document.field is None or document.operator is None:
+            self.error(at, f"`{label}` needs `{'operator' if document.field else 'field'}`: add it")
+            return None
+        path = self.path(document.field, (*at, "field"), step_id, f"{label}.field")
+        operator = SPELLINGS.get(document.operator, document.operator)
+        if operator not in OPERATORS:
+            known = [*OPERATORS, *SPELLINGS]
+            self.error(
+                (*at, "operator"),
+                f"`{label}.operator`: found {show(document.operator)}: "
+                f"{advice(document.operator, known, kind='operators')}",
+            )
+            return None
+        if not self._value_fits(operator, document, at, label):
+            return None
+        pattern = None
+        if operator == "matches":
+            try:
+                pattern = compile_pattern(document.value)
+            except PatternError as error:
+                self.error((*at, "value"), f"`{label}.value`: {error}")
+                return None
+        return Comparison(path, operator, document.value, pattern) if path else None
+
+    def _value_fits(self, operator: str, document: ConditionDocument, at: At, label: str) -> bool:
+        value = document.value
+        if operator == "exists":
+            expected = "" if value is None or isinstance(value, bool) else "true or false, or no value"
+        elif "value" not in document.model_fields_set:
+            self.error(at, f"`{label}` needs `value`, what the field is compared with: add it")
+            return False
+        elif operator in ("in", "not_in"):
+            expected = "" if isinstance(value, list) else "a list"
+        elif operator == "matches":
+            expected = "" if isinstance(value, str) else "a regular expression as a text"
+        elif operator in ("gt", "gte", "lt", "lte"):
+            ordered = isinstance(value, (int, float, str)) and not isinstance(value, bool)
+            expected = "" if ordered else "a number or a text"
+        else:
+            expected = ""
+        if expected:
+            where = (*at, "value")
+            self.error(where, f"`{label}.value`: found {self._found(where)}, {operator} takes {expected}")
+        return not expected
+
+    def _found(self, at: At) -> str:
+        node: object = self.tree
+        for part in at:
+            node = node[part]  # type: ignore[index]  # the path of a value that was just read
+        return describe(node)
+
+    def error(self, at: At, message: str) -> None:
+        """Note an error at a path of the tree."""
+        self.findings.error(locate(self.tree, at), message)
+
+    def line(self, at: At) -> int:
+        """The line of the text at a path of the tree."""
+        return locate(self.tree, at).line
+
+    def warning(self, at: At, message: str, *, key: bool = True) -> None:
+        """Note a warning at a path of the tree (at its key)."""
+        self.findings.warning(locate(self.tree, at, key=key), message)
+
+    def check_readings(
+        self,
+        upstream: Upstream,
+        params: Collection[str],
+        state: Collection[str],
+    ) -> None:
+        """Check what paths say about params and steps, which are known before anything runs."""
+        steps = set(upstream.ids)
+        for reading in self.readings:
+            head = [str(part) for part in reading.path.parts[:2]]
+            if len(head) < 2 or head[0] not in ("params", "steps") or head[0] in state:
+                continue
+            kind, name = head
+            if kind == "params" and name not in params:
+                self.findings.error(
+                    reading.position,
+                    f"{show(reading.path.source)}: there is no param {show(name)}: "
+                    f"{advice(name, params, kind='declared params')}",
+                )
+            elif kind == "steps" and name not in steps:
+                self.findings.error(
+                    reading.position,
+                    f"{show(reading.path.source)}: there is no step {show(name)}: "
+                    f"{advice(name, upstream.ids, kind='steps')}",
+                )
+            elif kind == "steps" and not upstream.finished_before(name, reading.step_id):
+                self.findings.warning(
+                    reading.position,
+                    f"{show(reading.path.source)}: {reading.step_id!r} does not wait for {name!r}, which may "
+                    "not be finished then: add it to `depends_on`",
+                )

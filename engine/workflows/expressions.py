@@ -1,0 +1,283 @@
+"""JSONPaths and templates, compiled once at load (design §5).
+
+jsonpath-ng reads the paths. A path that can only find one thing (`$.a.b[0]`) is then walked here, which is
+what lets a failure say how far it got; the rest is left to the library.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jsonpath_ng.exceptions import JSONPathError
+from jsonpath_ng.jsonpath import Child, Descendants, Fields, Index, Root, Slice, This, Wildcard
+from jsonpath_ng.parser import parse
+
+from engine.errors import InputError
+from engine.workflows.plan import Scope
+from engine.workflows.tree import text_complaint
+from engine.workflows.wording import listing, show
+
+MAX_PATH = 2000
+
+
+class ExpressionError(ValueError):
+    """An expression cannot be compiled; the message says why and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonPath:
+    """A compiled JSONPath.
+
+    Attributes:
+        source: as written.
+        parts: the leading names and indices, each of which can find one thing only.
+        rest: what the library evaluates where `parts` is not all of the path, else None.
+        many: it finds a list: there are wildcards, slices, filters or `..` in it.
+    """
+
+    source: str
+    parts: tuple[str | int, ...]
+    rest: Any
+    many: bool
+
+    def find(self, scope: Scope) -> Any:
+        """The one value, or the list of values (see `plan.Path`)."""
+        found, value = self.lookup(scope)
+        if not found:
+            raise InputError(
+                f"{show(self.source)} finds nothing: {value}",
+                hint="check the path against the state; a step must set a value before another can use it",
+            )
+        return value
+
+    def lookup(self, scope: Scope) -> tuple[bool, Any]:
+        """(True, the value), or (False, why there is none)."""
+        root = scope if isinstance(scope, dict) else dict(scope)
+        found, value = _walk(self.parts, root)
+        if not found or self.rest is None:
+            return found, value
+        try:
+            matches = [match.value for match in self.rest.find(root)]
+        except Exception as error:
+            return False, f"it cannot be evaluated on this data: {error}"
+        if self.many:
+            return True, matches
+        return (True, matches[0]) if matches else (False, f"{_spelt(self.parts)} is {_kind(value)}")
+
+
+def compile_path(text: str) -> JsonPath:
+    """A path; `urls` and `a.b` stand for `$.urls` and `$.a.b`.
+
+    Raises:
+        ExpressionError: it is no JSONPath.
+    """
+    source = text.strip()
+    if not source:
+        raise ExpressionError("the path is empty: write a JSONPath such as $.urls")
+    if len(source) > MAX_PATH:
+        raise ExpressionError(f"the path has {len(source):,} characters, at most {MAX_PATH:,} are allowed")
+    if "=~" in source or re.search(r"`\s*(sub|split)\s*\(", source):
+        raise ExpressionError(
+            f"{show(source)} uses a regular expression inside a path, whose run time has no bound: "
+            "use a condition with the operator `matches`"
+        )
+    tree = _parse(source if source.startswith("$") else f"$.{source}", source)
+    chain = _chain(tree)
+    parts: list[str | int] = []
+    for node in chain[1:]:
+        part = _single(node)
+        if part is None:
+            break
+        parts.append(part)
+    whole = isinstance(chain[0], Root) and len(parts) == len(chain) - 1
+    return JsonPath(source, tuple(parts), None if whole else tree, any(map(_finds_many, chain)))
+
+
+def _parse(path: str, source: str) -> Any:
+    try:
+        return parse(path)
+    except (JSONPathError, ValueError, RecursionError) as plain:
+        from jsonpath_ng.ext.parser import parse as parse_extended  # filters, only where they are used
+
+        try:
+            return parse_extended(path)
+        except (JSONPathError, ValueError, RecursionError) as extended:
+            error = extended if "?" in path or "`" in path else plain
+            raise ExpressionError(f"{show(source)} is no JSONPath: {_reason(error, path)}") from None
+
+
+def _reason(error: Exception, path: str) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if odd := re.search(r"[^\x00-\x7f]|\.(where|wherenot|parent)\b", path):
+        name = odd[0].lstrip(".")
+        return f"put a name like {show(name)} in brackets and quotes, as in $['{name}']"
+    words = str(error).strip().rstrip("!")
+    if "end of string" in words:
+        return "it ends too early; write it like $.name, $.list[0], $.list[*].field or $['a name']"
+    return f"{words[:1].lower()}{words[1:]}; write it like $.name, $.list[0] or $['a name']"
+
+
+def _chain(tree: Any) -> list[Any]:
+    """`Child(Child(a, b), c)` as `[a, b, c]`."""
+    parts: list[Any] = []
+    while isinstance(tree, Child):
+        parts.append(tree.right)
+        tree = tree.left
+    return [tree, *reversed(parts)]
+
+
+def _single(node: Any) -> str | int | None:
+    if isinstance(node, Fields) and len(node.fields) == 1 and node.fields[0] != "*":
+        return str(node.fields[0])
+    if isinstance(node, Index) and len(node.indices) == 1 and isinstance(node.indices[0], int):
+        return int(node.indices[0])
+    return None
+
+
+def _finds_many(node: Any) -> bool:
+    if isinstance(node, (Root, This)) or _single(node) is not None:
+        return False
+    return isinstance(node, (Descendants, Slice, Wildcard, Fields, Index)) or type(node).__name__ in (
+        "Filter",
+        "Union",
+        "Intersect",
+        "Where",
+        "WhereNot",
+    )
+
+
+def _walk(parts: tuple[str | int, ...], root: Any) -> tuple[bool, Any]:
+    value = root
+    for depth, part in enumerate(parts):
+        if not _has(value, part):
+            return False, _stopped(parts[:depth], part, value)
+        value = value[part]
+    return True, value
+
+
+def _has(value: Any, part: str | int) -> bool:
+    if isinstance(part, str):
+        return isinstance(value, Mapping) and part in value
+    return isinstance(value, list) and -len(value) <= part < len(value)
+
+
+def _stopped(before: tuple[str | int, ...], part: str | int, value: Any) -> str:
+    where = _spelt(before) if before else "the state"
+    missing = f"index {part}" if isinstance(part, int) else show(part)
+    if isinstance(value, Mapping) and isinstance(part, str):
+        keys = sorted(map(str, value))
+        return f"{where} has no {missing}; it has {listing(map(show, keys)) if keys else 'no fields at all'}"
+    if isinstance(value, list) and isinstance(part, int):
+        return f"{where} has {len(value)} elements, no {missing}"
+    return f"{where} is {_kind(value)}, which has no {missing}"
+
+
+def _spelt(parts: tuple[str | int, ...]) -> str:
+    return "$" + "".join(
+        f"[{part}]"
+        if isinstance(part, int)
+        else f".{part}"
+        if re.fullmatch(r"[\w-]+", part)
+        else f"[{show(part)}]"
+        for part in parts
+    )
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a truth value"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return f"a list of {len(value)}"
+        case _:
+            return "an object"
+
+
+_PLACE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class TextTemplate:
+    """A compiled text: literal pieces and paths, in order."""
+
+    source: str
+    pieces: tuple[str | JsonPath, ...]
+
+    def render(self, scope: Scope) -> str:
+        """The text for this scope (see `plan.Template`)."""
+        return "".join(
+            piece if isinstance(piece, str) else self._value(piece, scope) for piece in self.pieces
+        )
+
+    @property
+    def paths(self) -> tuple[JsonPath, ...]:
+        """The paths in it."""
+        return tuple(piece for piece in self.pieces if isinstance(piece, JsonPath))
+
+    def _value(self, path: JsonPath, scope: Scope) -> str:
+        found, value = path.lookup(scope)
+        if not found:
+            raise InputError(
+                f"template {show(self.source)}: {show(path.source)} finds nothing: {value}",
+                hint="check the path against the state; a step must set a value before another can use it",
+            )
+        text = _as_text(value)
+        if complaint := text_complaint(text):
+            raise InputError(f"template {show(self.source)}: the value of {show(path.source)}: {complaint}")
+        return text
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def compile_template(text: str) -> TextTemplate:
+    """A text with `{{ $.path }}` places; `{{ "{{" }}` stands for two braces.
+
+    Raises:
+        ExpressionError: a place that is not closed, or holds no path.
+    """
+    pieces: list[str | JsonPath] = []
+    end = 0
+    for place in _PLACE.finditer(text):
+        if place.start() > end:
+            pieces.append(text[end : place.start()])
+        pieces.append(_compile_place(place[1].strip()))
+        end = place.end()
+    if "{{" in text[end:]:
+        raise ExpressionError(
+            f"{show(text[end:])}: `{{{{` without `}}}}`: close the template, "
+            'or write {{ "{{" }} for the two braces as text'
+        )
+    if end < len(text):
+        pieces.append(text[end:])
+    return TextTemplate(text, tuple(pieces))
+
+
+def _compile_place(body: str) -> str | JsonPath:
+    if len(body) >= 2 and body[0] == body[-1] and body[0] in "'\"":
+        return body[1:-1]
+    if body.startswith("$"):
+        return compile_path(body)
+    if re.fullmatch(r"[A-Za-z_][\w.-]*", body):
+        raise ExpressionError(
+            f"{{{{ {body} }}}} is no template: write {{{{ $.{body} }}}} for a field of the state, "
+            f"{{{{ $.params.{body} }}}} for a param"
+        )
+    raise ExpressionError(
+        f"{show('{{ ' + body + ' }}')} is no template: expected a JSONPath such as {{{{ $.name }}}}; "
+        'write {{ "{{" }} for two braces as text'
+    )

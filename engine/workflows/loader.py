@@ -1,0 +1,78 @@
+"""Loading a workflow: from a file or a text to a Plan, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import DocumentError, Problem, Severity
+from engine.workflows.checking import check
+from engine.workflows.compiling import Compiler
+from engine.workflows.plan import Plan
+from engine.workflows.planner import make_plan
+from engine.workflows.source import UnreadableError, decode, parse, printable, read_text
+from engine.workflows.tree import Findings
+
+TEXT = "<text>"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of loading: a plan where there is no error, and every problem in the order of the text."""
+
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+
+    def require(self) -> Plan:
+        """The plan.
+
+        Raises:
+            DocumentError: there is none; carries the problems.
+        """
+        if self.plan is None:
+            raise DocumentError(self.problems)
+        return self.plan
+
+
+def load(path: Path | str) -> Loaded:
+    """Load a workflow file. Never raises for anything that is wrong with the file."""
+    shown = printable(str(path))
+    try:
+        text = read_text(Path(path))
+    except UnreadableError as error:
+        return Loaded(None, (Problem(shown, 0, 0, str(error)),))
+    return _load(text, shown, str(path))
+
+
+def load_text(text: str, path: str | None = None) -> Loaded:
+    """Load a workflow from its text, as a file at `path` would be; deterministic.
+
+    Never raises for anything that is wrong with the text. A document that a run keeps loads into an equal
+    plan again, with or without its path.
+    """
+    shown = printable(path) if path is not None else TEXT
+    try:
+        text = decode(text.encode("utf-8", "surrogatepass"))
+    except UnreadableError as error:
+        return Loaded(None, (Problem(shown, 0, 0, str(error)),))
+    return _load(text, shown, path)
+
+
+def digest_of(text: str) -> str:
+    """The digest that identifies a document: sha256 of its UTF-8 text, hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _load(text: str, shown: str, path: str | None) -> Loaded:
+    findings = Findings(shown)
+    plan = None
+    root = parse(text, path or "", findings)
+    if root is not None:
+        document, tree = check(root, findings)
+        if document is not None:
+            plan = make_plan(document, Compiler(tree, findings), text=text, digest=digest_of(text), path=path)
+    problems = findings.sorted()
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        plan = None
+    return Loaded(plan, problems)

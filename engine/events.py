@@ -55,7 +55,11 @@ TERMINAL_STEP = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.S
 
 
 class EventType(StrEnum):
-    """What an event says. `old`/`status` of the moves are the compare-and-set pair."""
+    """What an event says. `old`/`status` of the moves are the compare-and-set pair.
+
+    Every `.finished` may carry `duration?` (seconds by the monotonic clock, from its first start); without
+    it, history shows the difference of the wall times.
+    """
 
     # workflow, digest, path?, document (text; kept in the documents table, not in the event), params,
     # backend, state (initial), retry_of?, retry_scope?, source ("cli", "dashboard", …),

@@ -33,6 +33,7 @@ class AttemptRecord:
     created_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    duration: float | None = None
     kept: bool = False
 
     def to_json(self) -> dict[str, JSON]:
@@ -66,6 +67,8 @@ class ItemRecord:
     next_attempt_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    duration: float | None = None
+    reused: bool = False
     attempts: tuple[AttemptRecord, ...] = ()
 
     def to_json(self) -> dict[str, JSON]:
@@ -101,6 +104,11 @@ class StepRecord:
     next_attempt_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    duration: float | None = None
+    image: str | None = None
+    command: JSON = None
+    workers: int | None = None
+    max_concurrency: int | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     items: tuple[ItemRecord, ...] = ()
 
@@ -124,7 +132,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run, without its steps: what lists show."""
+    """One run, without its steps: what lists show. `seq` is the number of its first event."""
 
     id: str
     workflow: str
@@ -140,6 +148,11 @@ class RunRecord:
     created_at: str = ""
     started_at: str | None = None
     finished_at: str | None = None
+    duration: float | None = None
+    retries: int = 0
+    source: str | None = None
+    retry_scope: JSON = None
+    seq: int = 0
 
     def to_json(self) -> dict[str, JSON]:
         """The run as `history --json` prints it."""
@@ -171,4 +184,61 @@ class RunDetail:
         return {
             "run": {**self.run.to_json(), "state": self.state},
             "steps": [step.to_json() for step in self.steps],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """What one finished step did to the shared state, as of event `seq`."""
+
+    seq: int
+    step_id: str
+    set: dict[str, JSON] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A workflow document as runs were started from it."""
+
+    digest: str
+    name: str
+    path: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowStats:
+    """Figures over the runs of one workflow. Durations are seconds, over the runs that ended by themselves.
+
+    Attributes:
+        workflow: its name.
+        runs: how many there were.
+        by_status: how many of them stand in each status; statuses without runs are left out.
+        success_rate: completed among those that ended and were not cancelled, 0 to 1; None without any.
+        average, p50, p90: of their durations (nearest rank); None without any.
+        retries: tries after a first one, over all steps and items.
+        last_run_at: when the newest was created.
+    """
+
+    workflow: str
+    runs: int
+    by_status: dict[str, int]
+    success_rate: float | None
+    average: float | None
+    p50: float | None
+    p90: float | None
+    retries: int
+    last_run_at: str | None
+
+    def to_json(self) -> dict[str, JSON]:
+        """The figures as `stats --json` prints them."""
+        return {
+            "workflow": self.workflow,
+            "runs": self.runs,
+            "by_status": self.by_status,
+            "success_rate": self.success_rate,
+            "duration": {"average": self.average, "p50": self.p50, "p90": self.p90},
+            "retries": self.retries,
+            "last_run_at": self.last_run_at,
         }

@@ -1,0 +1,118 @@
+"""The reading side's connection: opened when first needed, read-only, safe beside an active writer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from engine.errors import HistoryError
+from engine.history.database import explain, reader_uri
+from engine.history.migrations import IDENTITY, check_identity
+from engine.history.schema import VERSIONS
+
+Row = tuple[Any, ...]
+
+# SQLite waits that long (s) for a lock; readers of a write-ahead log hardly ever meet one.
+_BUSY_TIMEOUT = 5.0
+
+
+class ReadConnection:
+    """One read-only connection. Where there is no database (yet), every query finds nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = asyncio.Lock()
+        self._connection: aiosqlite.Connection | None = None
+
+    async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of one query.
+
+        Raises:
+            HistoryError: the database cannot be read; says why and what to do.
+        """
+        async with self.snapshot() as snapshot:
+            return await snapshot.fetch(sql, parameters)
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """Several queries that see the same moment of the database. Keep it short.
+
+        Raises:
+            HistoryError: as `fetch`.
+        """
+        async with self._lock:
+            try:
+                connection = await self._open()
+                if connection is None:
+                    yield Snapshot(None)
+                    return
+                await connection.execute("BEGIN")
+                try:
+                    yield Snapshot(connection)
+                finally:
+                    await connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise explain(error, self._path) from None
+
+    async def close(self) -> None:
+        """Close the connection, if there is one; a later query opens it again."""
+        async with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
+
+    async def _open(self) -> aiosqlite.Connection | None:
+        if self._connection is None and await asyncio.to_thread(self._path.exists):
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _connect(self) -> aiosqlite.Connection | None:
+        """The connection; None while the database has no tables yet."""
+        try:
+            return await self._checked(reader_uri(self._path))
+        except sqlite3.OperationalError as error:
+            # On a read-only medium the write-ahead log's index cannot be made. Without a log there
+            # nobody can be writing, and the file can be read as it stands.
+            log = self._path.with_name(f"{self._path.name}-wal")
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or log.exists():
+                raise
+            return await self._checked(reader_uri(self._path, immutable=True))
+
+    async def _checked(self, uri: str) -> aiosqlite.Connection | None:
+        connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT)
+        try:
+            (identity,) = await connection.execute_fetchall(IDENTITY)
+            version = check_identity(tuple(identity), self._path)
+        except BaseException:
+            await connection.close()
+            raise
+        if version == 0:
+            await connection.close()
+            return None
+        if version < len(VERSIONS):
+            await connection.close()
+            raise HistoryError(
+                f"the history database {self._path}: its schema is version {version}, "
+                f"this program reads version {len(VERSIONS)}",
+                hint="start a workflow or the dashboard once: the engine brings it up to date",
+            )
+        return connection
+
+
+class Snapshot:
+    """Queries inside one read transaction."""
+
+    def __init__(self, connection: aiosqlite.Connection | None) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of one query; none where there is no database."""
+        if self._connection is None:
+            return []
+        return list(await self._connection.execute_fetchall(sql, parameters))  # type: ignore[arg-type]

@@ -1,0 +1,227 @@
+"""The journal: where every transition is committed before its effect starts.
+
+`record` queues; one writer task hands everything that waits to the writer's thread as one group, which is
+one transaction (group commit). While a group is being committed, the next one gathers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+from types import TracebackType
+from typing import Self, TypeVar
+
+from engine.errors import HistoryError
+from engine.events import Event, EventType
+from engine.history.projection import describe, to_json
+from engine.history.subscription import Subscription
+from engine.history.writer import Entry, Writer, Written, without_document
+
+# Calls in one transaction: enough to make a commit cheap per event, few enough to answer soon.
+_GROUP_LIMIT = 500
+
+Committed = asyncio.Future[tuple[Event, ...]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    entries: tuple[Entry, ...]
+    answer: Committed
+
+
+class Journal:
+    """Implements `EventSink` on the SQLite file at `path`; belongs to the event loop that opened it.
+
+    Args:
+        path: the database; its directory must exist. Created on `open` if it is not there.
+        busy_timeout: seconds that a commit waits for another program that keeps the database locked.
+
+    Only one Journal may have a home open at a time; that is what the home's lease is for.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout: float = 30.0) -> None:
+        self._path = path
+        self._writer = Writer(path, busy_timeout=busy_timeout)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
+        self._queue: deque[_Call] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._subscriptions: set[Subscription] = set()
+        self._last_seq = 0
+        self._in_flight = 0
+        self._failure: HistoryError | None = None
+        self._closing = False
+
+    async def open(self) -> None:
+        """Open the database, bring it to the current schema, start the writer.
+
+        Raises:
+            HistoryError: it cannot be used; says why and what to do. The file is left as it is.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._last_seq = await loop.run_in_executor(self._thread, self._writer.open)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        self._task = loop.create_task(self._write_groups(), name="journal")
+
+    async def close(self) -> None:
+        """Commit what waits, then close the database. What is recorded later fails. Repeatable."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            # Not to be lost to the cancellation of whoever closes us.
+            await asyncio.shield(self._task)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are queued or being committed. An event loop with virtual time must not jump then."""
+        return self._in_flight
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the newest committed event, 0 in a new home."""
+        return self._last_seq
+
+    @property
+    def healthy(self) -> bool:
+        """False after a commit that the database did not take, until one succeeds."""
+        return self._failure is None
+
+    @property
+    def failure(self) -> HistoryError | None:
+        """Why it is not healthy."""
+        return self._failure
+
+    def record(self, *events: Event) -> Committed:
+        """Queue `events` (in call order, atomically) at once; await the answer only for durability.
+
+        Cancelling the wait does not take the events back. See `EventSink.record` for what it raises.
+        """
+        answer: Committed = asyncio.get_running_loop().create_future()
+        if self._task is None or self._closing:
+            answer.set_exception(HistoryError(f"the history database {self._path} is closed"))
+            return answer
+        try:
+            # Encoded here, so that nobody can change the data between this call and the commit.
+            entries = tuple([Entry(event, _encode(event)) for event in events])
+        except (TypeError, ValueError, RecursionError) as error:
+            names = "; ".join(describe(event) for event in events)
+            answer.set_exception(HistoryError(f"{names}: the data cannot be stored: {error}"))
+            return answer
+        self._in_flight += 1
+        self._queue.append(_Call(entries, answer))
+        self._wake.set()
+        return answer
+
+    def subscribe(self, after: int | None = None, *, run_id: str | None = None) -> Subscription:
+        """Follow the journal: every event after number `after` (None: from now on), each once, in order.
+
+        Close the subscription, or use it as an async context manager.
+        """
+        start = self._last_seq if after is None else after
+        subscription = Subscription(
+            self._path, start, run_id=run_id, behind=start < self._last_seq, on_close=self._forget
+        )
+        if self._task is None or self._closing:
+            subscription.end()
+        self._subscriptions.add(subscription)
+        return subscription
+
+    async def maintain(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on the writing connection, in a transaction of its own, between two groups.
+
+        For what is not an event: deleting old runs, rebuilding views.
+
+        Raises:
+            HistoryError: the database could not take it.
+        """
+        if self._task is None or self._closing:
+            raise HistoryError(f"the history database {self._path} is closed")
+        self._in_flight += 1
+        try:
+            return await self._on_thread(lambda: self._writer.transaction(work))
+        finally:
+            self._in_flight -= 1
+
+    # -- the writer task ------------------------------------------------------------------------------
+
+    async def _write_groups(self) -> None:
+        try:
+            while self._queue or not self._closing:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue:
+                    group = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP_LIMIT))]
+                    await self._write(group)
+        finally:
+            await self._shut_down()
+
+    async def _write(self, group: Sequence[_Call]) -> None:
+        try:
+            outcome = await self._on_thread(lambda: self._writer.commit([call.entries for call in group]))
+        except HistoryError as error:
+            self._failure = error
+            self._answer(group, [Written(error=error)] * len(group))
+        except BaseException as error:
+            unexpected = HistoryError(f"the history database {self._path}: the writer failed: {error!r}")
+            self._answer(group, [Written(error=unexpected)] * len(group))
+            raise
+        else:
+            self._failure = None
+            self._answer(group, outcome)
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _answer(self, group: Sequence[_Call], outcome: Sequence[Written]) -> None:
+        committed: list[Event] = []
+        for call, written in zip(group, outcome, strict=True):
+            self._in_flight -= 1
+            committed += written.events
+            if call.answer.done():  # whoever waited was cancelled
+                continue
+            if written.error is not None:
+                call.answer.set_exception(written.error)
+            else:
+                call.answer.set_result(written.events)
+        if committed:
+            self._last_seq = committed[-1].seq
+            for subscription in tuple(self._subscriptions):
+                subscription.push(committed)
+
+    async def _shut_down(self) -> None:
+        self._closing = True
+        closed = HistoryError(f"the history database {self._path} was closed before this was written")
+        left = tuple(self._queue)
+        self._queue.clear()
+        self._answer(left, [Written(error=closed)] * len(left))
+        for subscription in tuple(self._subscriptions):
+            subscription.end()
+        await self._on_thread(self._writer.close)
+        self._thread.shutdown(wait=False)
+
+    def _forget(self, subscription: Subscription) -> None:
+        self._subscriptions.discard(subscription)
+
+
+def _encode(event: Event) -> str:
+    if event.type is EventType.RUN_CREATED:
+        return to_json(without_document(event))
+    return to_json(dict(event.data))

@@ -1,0 +1,155 @@
+"""The tables of the history database, one tuple of statements per schema version.
+
+`events` is the truth. `runs`, `steps`, `items`, `attempts` and `state_changes` are views of it, written in
+the same transaction (`projection.py`) and re-derivable from it. A version that has been released is never
+edited; a change is a new tuple in `VERSIONS`.
+"""
+
+from __future__ import annotations
+
+# "AGNT": lets us tell our file from any other SQLite database.
+APPLICATION_ID = 0x41474E54
+
+# The number that stands for "no item" in the key of an attempt.
+NO_ITEM = -1
+
+_VERSION_1 = (
+    # Texts are kept once, however many runs they had.
+    """
+    CREATE TABLE documents (
+        digest TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        path TEXT,
+        text TEXT NOT NULL
+    ) STRICT
+    """,
+    # `seq` never goes back, even after the newest events were deleted: subscribers resume by it.
+    """
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL,
+        type TEXT NOT NULL,
+        time TEXT NOT NULL,
+        step_id TEXT,
+        item INTEGER,
+        attempt INTEGER,
+        data TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX events_by_run ON events (run_id, seq)",
+    # `seq` is that of the run's first event, so "newest first" is the table's own order.
+    """
+    CREATE TABLE runs (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        workflow TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        path TEXT,
+        status TEXT NOT NULL,
+        reason TEXT,
+        error TEXT,
+        backend TEXT NOT NULL,
+        source TEXT,
+        params TEXT NOT NULL,
+        initial_state TEXT NOT NULL,
+        retry_of TEXT,
+        retry_scope TEXT,
+        recoveries INTEGER NOT NULL DEFAULT 0,
+        retries INTEGER NOT NULL DEFAULT 0,
+        created_at TEXT NOT NULL,
+        started_at TEXT,
+        finished_at TEXT,
+        duration REAL
+    ) STRICT
+    """,
+    "CREATE INDEX runs_by_workflow ON runs (workflow, seq)",
+    "CREATE INDEX runs_by_status ON runs (status, seq)",
+    """
+    CREATE TABLE steps (
+        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        ordinal INTEGER NOT NULL,
+        depends_on TEXT NOT NULL,
+        parent TEXT,
+        image TEXT,
+        command TEXT,
+        workers INTEGER,
+        max_concurrency INTEGER,
+        status TEXT NOT NULL,
+        reason TEXT,
+        error TEXT,
+        result TEXT,
+        exit_code INTEGER,
+        reused INTEGER NOT NULL DEFAULT 0,
+        next_attempt_at TEXT,
+        started_at TEXT,
+        finished_at TEXT,
+        duration REAL,
+        started_seq INTEGER,
+        finished_seq INTEGER,
+        PRIMARY KEY (run_id, id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE items (
+        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        step_id TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        value TEXT NOT NULL,
+        status TEXT NOT NULL,
+        reason TEXT,
+        error TEXT,
+        result TEXT,
+        exit_code INTEGER,
+        reused INTEGER NOT NULL DEFAULT 0,
+        next_attempt_at TEXT,
+        started_at TEXT,
+        finished_at TEXT,
+        duration REAL,
+        PRIMARY KEY (run_id, step_id, number)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE attempts (
+        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        step_id TEXT NOT NULL,
+        item INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        reason TEXT,
+        error TEXT,
+        exit_code INTEGER,
+        task_id TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        agent_id TEXT,
+        backend TEXT NOT NULL,
+        image TEXT,
+        command TEXT,
+        log TEXT NOT NULL,
+        spec_digest TEXT,
+        kept INTEGER NOT NULL DEFAULT 0,
+        created_at TEXT NOT NULL,
+        started_at TEXT,
+        finished_at TEXT,
+        duration REAL,
+        PRIMARY KEY (run_id, step_id, item, number)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX attempts_kept ON attempts (run_id, agent) WHERE kept = 1",
+    # Folding these over the run's initial state gives the state as of any event.
+    """
+    CREATE TABLE state_changes (
+        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        seq INTEGER NOT NULL,
+        step_id TEXT NOT NULL,
+        changed TEXT NOT NULL,
+        removed TEXT NOT NULL,
+        PRIMARY KEY (run_id, seq)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+# Index i holds what leads from version i to version i + 1.
+VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)

@@ -57,7 +57,7 @@ RETRYABLE = tuple(
 class Part(BaseModel):
     """Base of all parts of a document: no unknown keys, never changed after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class RetryDocument(Part):
@@ -300,7 +300,7 @@ class WorkflowDocument(Part):
 
     name: WorkflowName = Field(description="the workflow's name")
     description: Text = ""
-    config: ConfigDocument = ConfigDocument()
+    config: ConfigDocument = Field(default_factory=ConfigDocument.model_construct)
     params: dict[Identifier, Param] = Field(default_factory=dict, description="what a run can be given")
     state: dict[str, Json] = Field(default_factory=dict, description="the initial shared state")
     metadata: dict[str, Literal_] = Field(default_factory=dict, description="handed on as WORKFLOW_<KEY>")

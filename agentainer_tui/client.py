@@ -141,8 +141,8 @@ class Client(Protocol):
         """Remove exactly these kept agents; returns those that are gone."""
         ...
 
-    async def runs(self, *, limit: int, before: str | None, workflow: str | None) -> tuple[RunRow, ...]:
-        """A page of the history, newest first, of runs older than the run `before`."""
+    async def runs(self, *, limit: int, before: int | None, workflow: str | None) -> tuple[RunRow, ...]:
+        """A page of the history, newest first, of runs whose `seq` is less than `before`."""
         ...
 
     async def run_events(self, run_id: str, *, after: int, limit: int) -> tuple[Event, ...]:

@@ -81,6 +81,7 @@ class _Draft:
             source=data.get("source") or "",
             retry_of=data.get("retry_of") or "",
             created_at=event.time.timestamp(),
+            created_seq=event.seq,
         )
 
     def moved(self, event: Event, data: Mapping[str, Any]) -> None:

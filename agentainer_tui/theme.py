@@ -1,23 +1,8 @@
-"""How things look: the two themes of our own, with the signs of `looks.py`, which the command line shares."""
+"""The two themes of our own, dark and light; the signs and words of statuses are in `looks.py`."""
 
 from __future__ import annotations
 
 from textual.theme import Theme
-
-from agentainer_tui.looks import ASCII, LOOKS, UNICODE, UNKNOWN, WORD_WIDTH, Glyphs, Look, choose_glyphs
-
-__all__ = [
-    "ASCII",
-    "DARK",
-    "LIGHT",
-    "LOOKS",
-    "UNICODE",
-    "UNKNOWN",
-    "WORD_WIDTH",
-    "Glyphs",
-    "Look",
-    "choose_glyphs",
-]
 
 DARK = Theme(
     name="agentainer-dark",

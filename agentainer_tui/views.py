@@ -110,6 +110,7 @@ class RunView:
     state: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     recoveries: int = 0
+    created_seq: int = 0
     seq: int = 0
 
     @property
@@ -125,11 +126,12 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run in a list."""
+    """One run in a list; `seq` is the event that made it: newer runs have greater ones."""
 
     id: str
     workflow: str
     status: RunStatus
+    seq: int = 0
     reason: str = ""
     error: str = ""
     backend: str = ""
@@ -148,6 +150,7 @@ def row_of(view: RunView) -> RunRow:
         id=view.id,
         workflow=view.workflow,
         status=view.status,
+        seq=view.created_seq,
         reason=view.reason,
         error=view.error,
         backend=view.backend,

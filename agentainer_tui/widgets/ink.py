@@ -8,8 +8,8 @@ from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from agentainer_tui.looks import LOOKS, UNICODE, UNKNOWN, Glyphs
 from agentainer_tui.text import fit
-from agentainer_tui.theme import LOOKS, UNICODE, UNKNOWN, Glyphs
 
 INKS = (
     "text", "strong", "muted", "faint", "accent", "running", "success", "warning", "error", "key", "number",

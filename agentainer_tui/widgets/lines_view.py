@@ -1,0 +1,164 @@
+"""Styled lines that scroll: the base of the log and of every details tab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len, chop_cells
+from rich.text import Text
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.selection import Selection
+from textual.strip import Strip
+
+from agentainer_tui.keymap import bindings
+from agentainer_tui.widgets.ink import Inked
+
+# A line: pieces of safe text, each with the name of its ink.
+Line = tuple[tuple[str, str], ...]
+
+
+def line(text: str, ink: str = "text") -> Line:
+    """A line in one ink."""
+    return ((text, ink),)
+
+
+class LinesView(Inked, can_focus=True):
+    """Lines of safe text. With `wrap`, long ones are folded at the width; else they scroll sideways."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("text")]
+    DEFAULT_CSS = """
+    LinesView { overflow-x: auto; scrollbar-size-horizontal: 1; padding: 0 1; }
+    LinesView.-wrap { overflow-x: hidden; }
+    """
+
+    def __init__(self, *, id: str | None = None, wrap: bool = False) -> None:
+        super().__init__(id=id, classes="-wrap" if wrap else None)
+        self._wrap = wrap
+        self._source: list[Line] = []
+        self._lines: list[Line] = []
+        self._widest = 0
+        self._folded_at = 0
+
+    def set_lines(self, lines: Sequence[Line]) -> None:
+        """Show other lines; the reader stays at the same height as far as they reach."""
+        if list(lines) == self._source:
+            return
+        self._source = list(lines)
+        self._layout()
+
+    def append_lines(self, lines: Iterable[Line], *, follow: bool) -> None:
+        """Add lines at the end, and go there if `follow`; a reader further up is left alone otherwise."""
+        new = list(lines)
+        self._source += new
+        self._take(new)
+        self._settle(follow=follow)
+
+    def drop_first(self, count: int) -> None:
+        """Forget the oldest lines (unwrapped views only); what is on screen stays in place."""
+        del self._source[:count]
+        del self._lines[:count]
+        self.scroll_to(y=max(0, self.scroll_offset.y - count), animate=False)
+        self._settle(follow=False)
+
+    def clear(self) -> None:
+        """No lines at all."""
+        self._source, self._lines, self._widest = [], [], 0
+        self.scroll_to(0, 0, animate=False)
+        self._settle(follow=False)
+
+    @property
+    def line_count(self) -> int:
+        """How many lines there are, unfolded."""
+        return len(self._source)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the last line is on screen."""
+        return self.scroll_offset.y >= self.max_scroll_y
+
+    def _layout(self) -> None:
+        self._lines, self._widest = [], 0
+        self._folded_at = self.inner_width
+        self._take(self._source)
+        self._settle(follow=False)
+
+    def _take(self, lines: list[Line]) -> None:
+        if self._wrap and self.inner_width > 0:
+            for source in lines:
+                self._lines += fold(source, self.inner_width)
+            return
+        self._lines += lines
+        for source in lines:
+            self._widest = max(self._widest, sum(cell_len(text) for text, _ in source))
+
+    def _settle(self, *, follow: bool) -> None:
+        width = self.inner_width if self._wrap else self._widest
+        self.virtual_size = Size(width, len(self._lines))
+        if follow:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self.refresh()
+
+    def on_resize(self) -> None:
+        """Folded lines depend on the width."""
+        if self._wrap and self.inner_width != self._folded_at:
+            self._layout()
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the widget."""
+        scroll_x, scroll_y = self.scroll_offset
+        width, place = self.inner_width, scroll_y + y
+        base = self.rich_style
+        if place >= len(self._lines):
+            return Strip.blank(width, base)
+        text = Text(end="", no_wrap=True)
+        for piece, ink in self._lines[place]:
+            text.append(piece, self.ink(ink))
+        selection = self.text_selection
+        if selection is not None and (span := selection.get_span(place)) is not None:
+            start, end = span
+            style = self.screen.get_component_rich_style("screen--selection")
+            text.stylize(style, start, len(text) if end == -1 else end)
+        strip = Strip(text.render(self.app.console)).crop_extend(scroll_x, scroll_x + width, None)
+        return strip.apply_style(base).apply_offsets(scroll_x, place)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The selected text, for copying."""
+        return selection.extract("\n".join(plain_line(each) for each in self._lines)), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """The selection is drawn."""
+        self.refresh()
+
+
+def plain_line(source: Line) -> str:
+    """The text of a line without its inks."""
+    return "".join(text for text, _ in source)
+
+
+def fold(source: Line, width: int) -> list[Line]:
+    """A line as lines of at most `width` cells; words are not kept together, nothing is lost."""
+    lines: list[Line] = []
+    current: list[tuple[str, str]] = []
+    used = 0
+    for text, ink in source:
+        rest = text
+        while rest:
+            room = width - used
+            size = cell_len(rest)
+            if size <= room:
+                current.append((rest, ink))
+                used += size
+                break
+            piece = chop_cells(rest, room)[0] if room >= 2 else ""
+            if piece and cell_len(piece) <= room:
+                current.append((piece, ink))
+                rest = rest[len(piece) :]
+            elif not current:  # a single letter wider than the whole view
+                rest = rest[1:]
+                continue
+            lines.append(tuple(current))
+            current, used = [], 0
+    lines.append(tuple(current))
+    return lines

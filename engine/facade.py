@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ from engine.workflows.plan import ParamSpec
 if TYPE_CHECKING:
     from engine.agents.backend import AgentInfo, Backend, BackendFacts
     from engine.history.reader import Reader
+    from engine.history.subscription import Subscription
     from engine.orchestrator.context import Services
     from engine.orchestrator.manager import Orchestrator
     from engine.settings import Settings
@@ -277,9 +278,9 @@ class Engine:
         """The argv that opens a shell in a kept or running agent, None where there is none."""
         return self._services.backend.shell_command(name)
 
-    def subscribe(self, after: int = 0) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
-        """Committed events after a sequence number, then live ones, without a gap."""
-        return self._journal.subscribe(after)
+    def subscribe(self, after: int | None = None, *, run_id: str | None = None) -> Subscription:
+        """Committed events after a sequence number (None: from now on), then live ones, without a gap."""
+        return self._journal.subscribe(after, run_id=run_id)
 
     # -- inside ---------------------------------------------------------------------------------------
 
@@ -298,7 +299,8 @@ class Engine:
         settings, stack = self.settings, self._stack
         lease = Lease.acquire(settings.home)
         stack.callback(lease.release)
-        self._journal = await Journal.open(settings.database)
+        self._journal = Journal(settings.database)
+        await self._journal.open()
         stack.push_async_callback(self._journal.close)
         self.history = Reader(settings.database)
         stack.push_async_callback(self.history.close)
@@ -395,11 +397,11 @@ class Engine:
         """The plan of a run, made again from the document that it keeps."""
         from engine.workflows.loader import load_text
 
-        text = await self.history.document(run.digest)
-        loaded = load_text(text, Path(run.path) if run.path else Path(run.workflow))
-        if loaded.plan is None:
-            raise DocumentError(loaded.problems)
-        return loaded.plan
+        document = await self.history.document(run.digest)
+        if document is None:
+            problem = Problem(run.path or run.workflow, 0, 0, f"run {run.id} has lost its document")
+            raise DocumentError((problem,))
+        return load_text(document.text, run.path or run.workflow).require()
 
     async def _existing_agents(self) -> dict[str, AgentInfo]:
         try:

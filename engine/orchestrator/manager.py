@@ -129,7 +129,7 @@ class Orchestrator:
         )
 
     async def cancel(self, run_id: str, *, by: str, hurry: bool = False) -> bool:
-        """Cancel a live run (False: it is not live here); `hurry` skips the grace, even of a cancel under way."""
+        """Cancel a live run (False: it is not live here); `hurry` skips the grace, also belatedly."""
         live = self._live.get(run_id)
         if live is None:
             return False
@@ -324,6 +324,7 @@ def _summary(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _command_text(step: PlanStep) -> str | list[str] | None:
-    if step.task is None or step.task.command is None or isinstance(step.task.command, str):
-        return step.task.command if step.task else None
-    return [part.source for part in step.task.command]
+    command = step.task.command if step.task else None
+    if command is None or isinstance(command, str):
+        return command
+    return [part.source for part in command]

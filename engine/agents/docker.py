@@ -1,0 +1,344 @@
+"""Agents as containers of a Docker engine.
+
+One event stream tells when containers end; a slow look at all of them catches what it may have missed. Output
+is read by the event loop through connections made before the start. Only short calls use threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from engine.agents.backend import AgentInfo, AgentSpec, BackendFacts, Exit, LogSink
+from engine.agents.docker_actions import inspect
+from engine.agents.docker_calls import Calls, DaemonThreads, Deadlines
+from engine.agents.docker_connection import Address, check_reachable, find_address, make_client
+from engine.agents.docker_container import Container, EngineLink
+from engine.agents.docker_events import ContainerEvent, EventStream
+from engine.agents.docker_images import Images
+from engine.agents.docker_network import bindable, ensure_network
+from engine.agents.docker_spec import (
+    INSTANCE_LABEL,
+    check_limits,
+    check_name,
+    info_of_inspect,
+    info_of_listing,
+)
+from engine.errors import BackendError, Reason, UnavailableError
+
+# 20.10, the first whose containers can resolve `host.docker.internal` on Linux.
+_OLDEST_API = (1, 41)
+# Threads beyond those in which containers start: for looks, kills and removals.
+_SPARE_THREADS = 8
+# A kept container that has exited cannot be entered; a copy of its files can. The copy must not carry our
+# labels, or it would be taken for an agent.
+_SHELL = """
+if [ "$(docker inspect -f '{{.State.Running}}' "$1")" = true ]; then exec docker exec -it "$1" sh; fi
+network=$(docker inspect -f '{{.HostConfig.NetworkMode}}' "$1") && image=$(docker commit "$1") || exit
+docker run --rm -it --network "$network" --label agentainer.instance= --entrypoint sh "$image"
+docker rmi "$image" >/dev/null
+"""
+
+
+class DockerBackend:
+    """The Docker engine that the `docker` command would use.
+
+    Args:
+        instance: this home's id; containers of other homes are never touched.
+        max_starts: containers started at the same time.
+        deadlines: how long the engine may take.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self, *, instance: str, max_starts: int | None = None, deadlines: Deadlines | None = None
+    ) -> None:
+        self._instance = instance
+        self._max_starts = max_starts or 2 * (os.cpu_count() or 2)
+        self._deadlines = deadlines or Deadlines()
+        self._containers: dict[str, Container] = {}
+        self._threads = DaemonThreads(self._max_starts + _SPARE_THREADS, "docker-call")
+        self._info: dict[str, Any] = {}
+        self._subnet = ""
+        self._link: EngineLink | None = None
+        self._events: EventStream | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- the connection -------------------------------------------------------------------------------
+
+    async def open(self) -> BackendFacts:
+        """Connect, look at what there is, make the network."""
+        address = find_address()
+        await check_reachable(address, self._deadlines.connect)
+        address, calls = await self._connect(address)
+        try:
+            self._info = await calls("ask what it is", "info", deadline=self._deadlines.connect)
+            self._check_engine(address)
+            network = await self._ensure_network(calls)
+            self._events = EventStream(
+                address,
+                f"{INSTANCE_LABEL}={self._instance}",
+                on_event=self._dispatch,
+                on_reconnect=lambda: self._spawn(self._look_at_all()),
+                deadline=self._deadlines.connect,
+            )
+            await self._events.open()
+        except BackendError as error:
+            calls.close()
+            raise UnavailableError(
+                f"the Docker engine at {address} is not usable: {error.message}", hint=error.hint
+            ) from None
+        events = self._events
+        self._link = EngineLink(
+            calls=calls,
+            address=address,
+            deadlines=self._deadlines,
+            images=Images(calls, address, self._deadlines.silence),
+            starts=asyncio.Semaphore(self._max_starts),
+            init=await self._has_init(calls),
+            connections=lambda: events.connections,
+            restore_network=self._restore_network,
+        )
+        self._spawn(self._poll())
+        return self._facts(network.get("Gateway", ""))
+
+    async def _connect(self, address: Address) -> tuple[Address, Calls]:
+        limit = self._deadlines.connect
+        connecting = self._threads.submit(
+            make_client, address, timeout=self._deadlines.start, connections=self._max_starts + _SPARE_THREADS
+        )
+        try:
+            client = await asyncio.wait_for(asyncio.wrap_future(connecting), limit)
+        except TimeoutError:
+            raise UnavailableError(
+                f"the Docker engine at {address} did not answer within {limit:g} s",
+                hint="check `docker ps`; an engine that hangs has to be restarted",
+            ) from None
+        return replace(address, version=client.api_version), Calls(client, self._deadlines, self._threads)
+
+    def _check_engine(self, address: Address) -> None:
+        version = tuple(int(part) for part in address.version.split("."))
+        if version < _OLDEST_API:
+            raise BackendError(
+                Reason.INFRA_ERROR,
+                f"its version is {self._info.get('ServerVersion')}, expected 20.10 or later",
+                transient=False,
+            )
+        if self._info.get("OSType") != "linux":
+            raise BackendError(
+                Reason.INFRA_ERROR,
+                f"it runs {self._info.get('OSType')} containers, expected linux",
+                transient=False,
+                hint="switch Docker Desktop to Linux containers",
+            )
+
+    async def _has_init(self, calls: Calls) -> bool:
+        version = await calls("ask for its version", "version")
+        parts = {part.get("Name") for part in version.get("Components") or ()}
+        return "docker-init" in parts
+
+    async def _ensure_network(self, calls: Calls) -> dict[str, str]:
+        network = await ensure_network(calls, subnet=self._subnet)
+        self._subnet = network.get("Subnet", "")
+        return network
+
+    async def _restore_network(self) -> None:
+        await self._ensure_network(self._engine.calls)
+
+    def _facts(self, gateway: str) -> BackendFacts:
+        notes = []
+        reachable = bool(gateway) and bindable(gateway)
+        if not reachable:
+            notes.append(
+                "The engine runs in a virtual machine: agents reach this one as host.docker.internal."
+            )
+        if not self._info.get("MemoryLimit", True):
+            notes.append("The kernel does not enforce memory limits.")
+        elif not self._info.get("SwapLimit", True):
+            notes.append("The kernel does not limit swap: memory limits do not count it.")
+        return BackendFacts(
+            name=self.name,
+            version=self._info.get("ServerVersion", ""),
+            cpus=self._info.get("NCPU", 0),
+            memory_bytes=self._info.get("MemTotal", 0),
+            enforces_limits=True,
+            gateway=gateway if reachable else None,
+            notes=tuple(notes),
+        )
+
+    async def close(self) -> None:
+        """Let go of the engine. Containers are left as they are."""
+        for task in self._tasks:
+            task.cancel()
+        if self._events is not None:
+            await self._events.close()
+        for container in self._containers.values():
+            await container.let_go()
+        self._containers.clear()
+        if self._link is not None:
+            self._link.images.close()
+            self._link.calls.close()
+            self._link = None
+
+    @property
+    def _engine(self) -> EngineLink:
+        if self._link is None:
+            raise BackendError(Reason.INFRA_ERROR, "the Docker backend is not open", transient=False)
+        return self._link
+
+    # -- the life of agents ---------------------------------------------------------------------------
+
+    async def prepare(self, spec: AgentSpec) -> None:
+        """Hold the limits against the machine, get the image."""
+        check_limits(
+            spec.limits,
+            cpus=self._info.get("NCPU", 0),
+            memory_bytes=self._info.get("MemTotal", 0),
+            gpus=self._has_gpus(),
+        )
+        if spec.image is None:
+            raise BackendError(
+                Reason.INPUT_ERROR,
+                "the step has no image, and a container needs one",
+                transient=False,
+                hint="give the step an `image`, or run it with --backend process",
+            )
+        await self._engine.images.ensure(spec.image, spec.pull_policy)
+
+    def _has_gpus(self) -> bool:
+        """Whether the engine seems to hand out GPUs; what it needs for that may be on this machine only."""
+        return (
+            "nvidia" in (self._info.get("Runtimes") or {})
+            or bool(self._info.get("DiscoveredDevices"))
+            or shutil.which("nvidia-container-runtime-hook") is not None
+            or Path("/dev/nvidiactl").exists()
+        )
+
+    async def create(self, spec: AgentSpec, sink: LogSink) -> str:
+        """Create the container, attached to its output."""
+        check_name(spec.name)
+        container = self._containers.get(spec.name)
+        if container is None or container.removed:
+            container = self._containers[spec.name] = Container(self._engine, spec.name)
+        return await container.create(spec, sink)
+
+    async def start(self, name: str) -> None:
+        """Start it once fewer than `max_starts` others are starting."""
+        container = await self._find(name)
+        if container is None:
+            raise BackendError(Reason.LOST, f"{name} vanished before it was started", transient=True)
+        await container.start()
+
+    async def wait(self, name: str) -> Exit:
+        """Wait for its end and for the last of its output."""
+        container = await self._find(name)
+        return await container.wait() if container else Exit(-1, lost=True)
+
+    async def stop(self, name: str, grace: float) -> None:
+        """The image's stop signal (SIGTERM if it names none), `grace` seconds, SIGKILL."""
+        if container := await self._find(name):
+            await container.stop(grace)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL."""
+        if container := await self._find(name):
+            await container.kill()
+
+    async def remove(self, name: str) -> None:
+        """Remove the container by force."""
+        if container := await self._find(name):
+            await container.remove()
+            if self._containers.get(name) is container:
+                del self._containers[name]
+
+    async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:
+        """Take a container over; its output comes again from its beginning, with Docker's times."""
+        container = await self._find(name)
+        found = await inspect(self._engine.calls, container.id) if container else None
+        if container is None or found is None:
+            return None
+        container.take_over(found)
+        await container.deliver_to(sink)
+        return info_of_inspect(found)
+
+    async def list_agents(self, instance: str | None = None) -> list[AgentInfo]:
+        """All containers with our labels, and the size of what they wrote."""
+        wanted = INSTANCE_LABEL if instance is None else f"{INSTANCE_LABEL}={instance}"
+        found = await self._engine.calls(
+            "list our containers", "containers", all=True, size=True, filters={"label": [wanted]}
+        )
+        agents = [info_of_listing(container) for container in found]
+        return [agent for agent in agents if agent.identity.instance]
+
+    def shell_command(self, name: str) -> list[str] | None:
+        """A shell in the running container, or, after its exit, in a copy of its files."""
+        if shutil.which("docker") is None:
+            return None
+        check_name(name)
+        return ["sh", "-c", _SHELL, "agentainer-shell", name]
+
+    async def _find(self, name: str) -> Container | None:
+        """The container of that name, also one from before this backend; None if there is none.
+
+        Raises:
+            BackendError: it is another home's, or nobody's.
+        """
+        check_name(name)
+        known = self._containers.get(name)
+        if known is not None:
+            return known
+        found = await inspect(self._engine.calls, name)
+        if found is None:
+            return None
+        owner = (found["Config"]["Labels"] or {}).get(INSTANCE_LABEL)
+        if owner != self._instance:
+            raise BackendError(
+                Reason.INPUT_ERROR,
+                f"the container {name} is not of this home (found {owner!r}, expected {self._instance!r})",
+                transient=False,
+                hint="use the home that made it, or the docker command",
+            )
+        # Another call may have found it in the meantime.
+        container = self._containers.setdefault(name, Container(self._engine, name))
+        if not container.id:
+            container.take_over(found)
+        return container
+
+    # -- noticing ends --------------------------------------------------------------------------------
+
+    def _dispatch(self, event: ContainerEvent) -> None:
+        if self._link and (container := self._link.by_id.get(event.container_id)):
+            container.saw(event)
+
+    async def _poll(self) -> None:
+        """The backstop for lost events. Asks nothing while nothing runs."""
+        while True:
+            await asyncio.sleep(self._deadlines.poll)
+            await self._look_at_all()
+
+    async def _look_at_all(self) -> None:
+        waited_for = [container for container in self._containers.values() if container.running]
+        if not waited_for or self._link is None:
+            return
+        try:
+            listed = await self._link.calls(
+                "look at our containers",
+                "containers",
+                filters={"label": [f"{INSTANCE_LABEL}={self._instance}"], "status": ["running", "paused"]},
+            )
+            alive = {found["Id"] for found in listed}
+            for container in waited_for:
+                if container.id not in alive and container.running:
+                    await container.look()
+        except BackendError:
+            return  # an engine that does not answer is asked again; steps have timeouts of their own
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

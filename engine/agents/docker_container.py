@@ -1,0 +1,351 @@
+"""One container's life, from its creation to its removal, whoever calls what and when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from engine.agents.backend import AgentSpec, Exit, LogSink
+from engine.agents.docker_actions import init_failure, inspect, make_container, remove_container, start_error
+from engine.agents.docker_calls import Calls, Deadlines, EngineRefusedError, EngineSilentError
+from engine.agents.docker_connection import Address
+from engine.agents.docker_events import ContainerEvent
+from engine.agents.docker_images import Images
+from engine.agents.docker_output import Output
+from engine.agents.docker_streams import parse_time
+from engine.errors import BackendError, Reason
+
+T = TypeVar("T")
+
+_KILLED = 128 + 9
+_NEVER_RAN = "it was stopped before it had been started"
+_CHILD_OOM = "one of its processes was killed for want of memory"
+# Docker may tell of a lack of memory a moment after it tells of the exit.
+_OOM_NOTICE = 0.25
+# Between looks at a container that has been killed, in case that the event was lost, in seconds.
+_LOOK_AGAIN = 1.0
+
+
+@dataclass(slots=True)
+class EngineLink:
+    """What every container needs of the engine it is on.
+
+    Attributes:
+        calls, address, deadlines, images: ways to the engine.
+        starts: bounds the starts at one time.
+        init: whether the engine has `docker-init`.
+        connections: how often the event stream has been connected.
+        restore_network: makes our network anew after somebody removed it.
+        by_id: the containers that events are for.
+    """
+
+    calls: Calls
+    address: Address
+    deadlines: Deadlines
+    images: Images
+    starts: asyncio.Semaphore
+    init: bool
+    connections: Callable[[], int]
+    restore_network: Callable[[], Awaitable[None]]
+    by_id: dict[str, Container] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How it ended, before its output has been delivered."""
+
+    code: int
+    ran: bool = True
+    lost: bool = False
+    error: str = ""
+    finished_at: datetime | None = None
+
+
+class Container:
+    """A container of ours. All calls may be repeated and may come at the same time."""
+
+    def __init__(self, link: EngineLink, name: str) -> None:
+        self.name = name
+        self.id = ""
+        self.started = False
+        self.removed = False
+        self._link = link
+        self._output: Output | None = None
+        self._creating = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._exited = asyncio.Event()
+        self._end: _End | None = None
+        self._done: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._stop_signal = "SIGTERM"
+        self._memory_limited = False
+        self._oom = False
+        self._stopping = False
+        self._killed = False
+        self._started_at: datetime | None = None
+
+    @property
+    def running(self) -> bool:
+        """Started, and not known to have ended."""
+        return self.started and not self._exited.is_set()
+
+    # -- beginning ------------------------------------------------------------------------------------
+
+    async def create(self, spec: AgentSpec, sink: LogSink) -> str:
+        """Create it, or take what exists under its name; returns its id. Its output goes into `sink`."""
+        return await self._to_its_end(self._create(spec, sink))
+
+    async def _create(self, spec: AgentSpec, sink: LogSink) -> str:
+        async with self._creating:
+            if not self.id:
+                link = self._link
+                made = await make_container(link.calls, spec, init=link.init, late=self._created_late)
+                self._identify(made.id, link.images.stop_signal(spec.image), spec.limits.memory_bytes)
+                if self.removed:
+                    await remove_container(link.calls, self.id, link.deadlines.call)
+                    raise self._withdrawn()
+                if made.found is not None:
+                    self.take_over(made.found)
+            await self.deliver_to(sink)
+            return self.id
+
+    def _identify(self, container_id: str, stop_signal: str, memory: int | None) -> None:
+        self.id = container_id
+        self._link.by_id[container_id] = self
+        self._stop_signal = stop_signal or "SIGTERM"
+        self._memory_limited = bool(memory)
+
+    def _created_late(self, made: Mapping[str, Any]) -> None:
+        """The engine answered after all, when nobody waited any more."""
+        if self.removed:
+            self._spawn(remove_container(self._link.calls, made["Id"], self._link.deadlines.call))
+
+    def take_over(self, found: Mapping[str, Any]) -> None:
+        """It existed before: learn from the engine's description where it stands."""
+        host = found["HostConfig"]
+        self._identify(found["Id"], found["Config"].get("StopSignal") or "", host.get("Memory"))
+        self._judge(found["State"])
+
+    async def deliver_to(self, sink: LogSink) -> None:
+        """Send the output into `sink`: from now on if it has not run yet, else again from its beginning."""
+        if self._output is not None and not self.started:
+            self._output.sink = sink
+            return
+        link = self._link
+        if self._output is not None:
+            await self._output.cancel()
+        self._output = Output(link.address, self.id, sink, link.deadlines, link.connections)
+        if not self.started:
+            await self._output.attach()
+            return
+        self._output.replay()
+        if self._end is not None:
+            if self._done.done():
+                self._done = asyncio.get_running_loop().create_future()
+            self._spawn(self._settle(self._end))
+
+    async def start(self) -> None:
+        """Start it, when it is its turn. Nothing happens if it runs or has run."""
+        if not self.started:
+            await self._to_its_end(self._start())
+
+    async def _start(self) -> None:
+        link = self._link
+        async with link.starts:
+            if self._stopping or self.removed:
+                raise self._withdrawn()
+            if self.started:
+                return
+            doing = f"start {self.name}"
+            try:
+                await link.calls(doing, "start", self.id, deadline=link.deadlines.start)
+            except EngineRefusedError as error:
+                if error.status != 404 or "network" not in error.words:
+                    raise self._start_refused(error) from None
+                await link.restore_network()
+                try:
+                    await link.calls(doing, "start", self.id, deadline=link.deadlines.start)
+                except EngineRefusedError as again:
+                    raise self._start_refused(again) from None
+            self.started = True
+
+    def _start_refused(self, refused: EngineRefusedError) -> BackendError:
+        if refused.status == 404 and "no such container" in refused.words.lower():
+            self._ended(_End(-1, lost=True))
+            return BackendError(Reason.LOST, f"{self.name} vanished before it was started", transient=True)
+        error, code = start_error(self.name, refused)
+        if code is not None:
+            self.started = True
+            self._ended(_End(code, ran=False, error=refused.words))
+        return error
+
+    def _withdrawn(self) -> BackendError:
+        return BackendError(
+            Reason.CANCELLED, f"{self.name} was stopped while it was being started", transient=False
+        )
+
+    # -- end ------------------------------------------------------------------------------------------
+
+    async def wait(self) -> Exit:
+        """Its end, once all of its output has been delivered."""
+        return await asyncio.shield(self._done)
+
+    def saw(self, event: ContainerEvent) -> None:
+        """The engine tells of it."""
+        match event.action:
+            case "start":
+                self.started = True
+                self._started_at = event.time
+            case "oom":
+                self._oom = True
+            case "die" if event.exit_code == _KILLED and not self._killed:
+                # By hand, by the kernel, or on its way to being removed: only a look tells these apart.
+                self._spawn(self.look())
+            case "die" if event.exit_code is not None:
+                self._ended(_End(event.exit_code, finished_at=event.time))
+            case "destroy":
+                self._ended(_End(-1, lost=True))
+
+    async def look(self) -> None:
+        """Ask the engine where it stands, and act on the answer."""
+        found = await inspect(self._link.calls, self.id)
+        if self._memory_limited and found and found["State"]["ExitCode"] == _KILLED and not self._oom:
+            await asyncio.sleep(_OOM_NOTICE)
+            found = await inspect(self._link.calls, self.id)
+        self._judge(found["State"] if found else None)
+
+    def _judge(self, state: Mapping[str, Any] | None) -> None:
+        if state is None or state["Status"] in ("removing", "dead"):
+            self._ended(_End(-1, lost=True))
+            return
+        self._started_at = parse_time(state["StartedAt"]) or self._started_at
+        self._oom = self._oom or bool(state["OOMKilled"])
+        if state["Status"] == "created":
+            return
+        self.started = True
+        if state["Status"] == "exited":
+            self._ended(_End(state["ExitCode"], finished_at=parse_time(state["FinishedAt"])))
+
+    def _ended(self, end: _End) -> None:
+        """Note the end; the first that is known counts."""
+        if self._end is None:
+            self._end = end
+            self._exited.set()
+            self._spawn(self._settle(end))
+
+    async def _settle(self, end: _End) -> None:
+        error = end.error
+        if not end.ran:
+            await self.let_go()  # its output would never come to an end
+        elif self._output is not None:
+            await self._output.complete()
+            error = error or init_failure(end.code, self._output.stderr_head)
+        if not self._done.done():
+            self._done.set_result(
+                Exit(
+                    code=end.code,
+                    oom=self._oom and end.code == _KILLED,
+                    lost=end.lost,
+                    start_error=error,
+                    note=_CHILD_OOM if self._oom and end.code not in (_KILLED, -1) else "",
+                    started_at=self._started_at,
+                    finished_at=end.finished_at,
+                )
+            )
+
+    async def stop(self, grace: float) -> None:
+        """Ask it to end, wait `grace` seconds, insist."""
+        if await self._can_be_signalled():
+            await self._signal(self._stop_signal)
+            if not await self._exits_within(grace):
+                await self.kill()
+
+    async def kill(self) -> None:
+        """Insist; returns when it has ended."""
+        if not await self._can_be_signalled():
+            return
+        self._killed = True
+        await self._signal("SIGKILL")
+        deadline = self._link.deadlines.call
+        while not await self._exits_within(_LOOK_AGAIN):
+            await self.look()
+            deadline -= _LOOK_AGAIN
+            if deadline <= 0:
+                raise EngineSilentError(f"kill {self.name}", "it still runs after SIGKILL")
+
+    async def _can_be_signalled(self) -> bool:
+        """False if it has ended, or will never begin: from here on, no start gets through."""
+        self._stopping = True
+        await self._quiet()
+        if not self.id or self._exited.is_set():
+            return False
+        if not self.started:
+            await self.look()  # an answer to `start` may have been lost
+            if not self.started:
+                self._ended(_End(-1, ran=False, error=_NEVER_RAN))
+        return self.running
+
+    async def _signal(self, signal: str) -> None:
+        doing = f"send {signal} to {self.name}"
+        try:
+            await self._link.calls(doing, "kill", self.id, signal=signal)
+        except EngineRefusedError as error:
+            if "paused" in error.words:
+                await self._link.calls(f"unpause {self.name}", "unpause", self.id)
+                await self._link.calls(doing, "kill", self.id, signal=signal)
+            elif error.status in (404, 409):
+                await self.look()  # it has ended in the meantime
+            else:
+                raise
+
+    async def _exits_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._exited.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def remove(self) -> None:
+        """Remove it, whatever it does."""
+        self._stopping = self.removed = True
+        await self._quiet()
+        if self.id:
+            self._killed = True
+            await remove_container(self._link.calls, self.id, self._link.deadlines.call)
+            self._link.by_id.pop(self.id, None)
+        await self.let_go()
+        self._ended(_End(-1, lost=True))
+
+    async def let_go(self) -> None:
+        """Stop delivering output; the container is left as it is."""
+        if self._output is not None:
+            await self._output.cancel()
+
+    # -- work that must not be interrupted ------------------------------------------------------------
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work that goes on if the awaiting task is cancelled: half a creation would be lost."""
+        task = self._spawn(work)
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+        return await asyncio.shield(task)
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name=self.name)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to whoever awaits it; a look that failed is repeated by the poll
+
+    async def _quiet(self) -> None:
+        """Wait until no creation or start of ours is in flight; each has a deadline of its own."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)

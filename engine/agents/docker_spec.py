@@ -1,0 +1,213 @@
+"""From an `AgentSpec` to what the Docker engine is asked to make, and back from labels to who it was for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.agents.backend import AgentIdentity, AgentInfo, AgentPhase, AgentSpec, Limits
+from engine.errors import BackendError, Reason
+
+NETWORK = "agentainer-network"
+INSTANCE_LABEL = "agentainer.instance"
+
+# Docker refuses containers with less memory (6 MiB).
+_LEAST_MEMORY = 6 << 20
+_HOSTNAME_LIMIT = 63
+# What is kept of the output by the engine itself, for engines of ours that take a container over.
+_LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "100m", "max-file": "2"}}
+_CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
+_EXITED = re.compile(r"Exited \((-?\d+)\)")
+_PHASES = {
+    "created": AgentPhase.CREATED,
+    "running": AgentPhase.RUNNING,
+    "paused": AgentPhase.RUNNING,
+    "restarting": AgentPhase.RUNNING,
+}
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be a container's name, before it becomes a part of a path.
+
+    Raises:
+        BackendError: always, for such a name.
+    """
+    if not _CONTAINER_NAME.fullmatch(name):
+        raise BackendError(Reason.INPUT_ERROR, f"{name!r} cannot be the name of a container", transient=False)
+
+
+def check_limits(limits: Limits, *, cpus: int, memory_bytes: int, gpus: bool) -> None:
+    """Hold the limits against the machine.
+
+    Args:
+        limits: what the step says.
+        cpus: what the machine has.
+        memory_bytes: what it has; 0 if unknown.
+        gpus: whether the engine can hand out GPUs.
+
+    Raises:
+        BackendError: says what was asked for and what there is.
+    """
+    if limits.nano_cpus is not None and cpus and not 0 < limits.nano_cpus <= cpus * 10**9:
+        raise _input_error(
+            f"cpu_limit is {limits.nano_cpus / 1e9:g} CPUs, but the Docker engine has {cpus}",
+            f"set it to something above 0 and up to {cpus} CPUs ({cpus}000000000 nano-CPUs)",
+        )
+    if limits.memory_bytes is not None:
+        if limits.memory_bytes < _LEAST_MEMORY:
+            raise _input_error(
+                f"memory_limit is {limits.memory_bytes} bytes, less than Docker's smallest, 6Mi",
+                "raise it; the unit is bytes unless one is given, as in 256Mi",
+            )
+        if memory_bytes and limits.memory_bytes > memory_bytes:
+            raise _input_error(
+                f"memory_limit is {_mebibytes(limits.memory_bytes)}, "
+                f"but the Docker engine has {_mebibytes(memory_bytes)}",
+                "lower it, or give the engine more memory",
+            )
+    if limits.gpus and not gpus:
+        raise _input_error(
+            f"gpu_limit is {limits.gpus}, but the Docker engine has no GPU runtime",
+            "install the NVIDIA Container Toolkit, or remove gpu_limit",
+        )
+
+
+def container_config(spec: AgentSpec, *, init: bool) -> dict[str, Any]:
+    """The body of the engine's create call.
+
+    Args:
+        spec: the agent.
+        init: let `docker-init` be process 1, which passes signals on and reaps; the engine must have it.
+
+    Raises:
+        BackendError: an environment that no process can have.
+    """
+    host: dict[str, Any] = {
+        "RestartPolicy": {"Name": "no"},
+        "LogConfig": _LOG_CONFIG,
+        "SecurityOpt": ["no-new-privileges"],
+        "Init": init,
+        **_limits(spec.limits),
+    }
+    config: dict[str, Any] = {
+        "Image": spec.image,
+        "Hostname": spec.name[:_HOSTNAME_LIMIT].rstrip("-.") or "agent",
+        "Env": _environment(spec.env),
+        "Labels": labels(spec),
+        "AttachStdin": False,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": False,
+        "HostConfig": host,
+    }
+    if spec.network == "none":
+        # Without a network of its own, not even the `none` network, it starts twice as fast.
+        config["NetworkDisabled"] = True
+    else:
+        host["NetworkMode"] = NETWORK
+        host["ExtraHosts"] = ["host.docker.internal:host-gateway"]
+    if isinstance(spec.command, str):
+        # The shell is the entry point: an entry point of the image would get the shell as its arguments.
+        config["Entrypoint"] = ["/bin/sh", "-c"]
+        config["Cmd"] = [spec.command]
+    elif spec.command is not None:
+        config["Cmd"] = list(spec.command)
+    return config
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    host: dict[str, Any] = {}
+    if limits.nano_cpus is not None:
+        host["NanoCpus"] = limits.nano_cpus
+    if limits.memory_bytes is not None:
+        host["Memory"] = limits.memory_bytes
+        host["MemorySwap"] = limits.memory_bytes  # no swap on top, or the limit would be twice what it says
+    if limits.gpus:
+        host["DeviceRequests"] = [{"Count": limits.gpus, "Capabilities": [["gpu"]]}]
+    return host
+
+
+def _environment(env: Mapping[str, str]) -> list[str]:
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise _input_error(
+                f"the environment variable {name!r} cannot be passed on: its name is empty or contains `=`, "
+                "or there is a NUL character",
+                "remove the character",
+            )
+    return [f"{name}={value}" for name, value in env.items()]
+
+
+def labels(spec: AgentSpec) -> dict[str, str]:
+    """Who the agent is for, as it is written on it; what Agentainer writes, then what we add."""
+    identity = spec.identity
+    written = {
+        "agentainer.id": spec.name,
+        "agentainer.name": spec.name,
+        "agentainer.workflow_id": identity.run_id,
+        "agentainer.step_id": identity.step_id,
+        "agentainer.task_id": identity.task_id,
+        INSTANCE_LABEL: identity.instance,
+        "agentainer.workflow": identity.workflow,
+        "agentainer.attempt": str(identity.attempt),
+        "agentainer.spec": spec.digest,
+    }
+    if identity.item is not None:
+        written["agentainer.item"] = str(identity.item)
+    return written
+
+
+def _identity(written: Mapping[str, str]) -> AgentIdentity:
+    return AgentIdentity(
+        instance=written.get(INSTANCE_LABEL, ""),
+        workflow=written.get("agentainer.workflow", ""),
+        run_id=written.get("agentainer.workflow_id", ""),
+        step_id=written.get("agentainer.step_id", ""),
+        item=_number(written.get("agentainer.item")),
+        attempt=_number(written.get("agentainer.attempt")) or 0,
+        task_id=written.get("agentainer.task_id", ""),
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
+def info_of_inspect(found: Mapping[str, Any]) -> AgentInfo:
+    """From the engine's answer about one container."""
+    state = found["State"]
+    phase = _PHASES.get(state["Status"], AgentPhase.EXITED)
+    return AgentInfo(
+        name=found["Name"].lstrip("/"),
+        agent_id=found["Id"],
+        identity=_identity(found["Config"]["Labels"] or {}),
+        phase=phase,
+        image=found["Config"]["Image"],
+        created_at=datetime.fromisoformat(found["Created"]),
+        exit_code=state["ExitCode"] if phase is AgentPhase.EXITED else None,
+    )
+
+
+def info_of_listing(found: Mapping[str, Any]) -> AgentInfo:
+    """From one entry of the engine's list of containers."""
+    code = _EXITED.match(found["Status"])
+    return AgentInfo(
+        name=found["Names"][0].lstrip("/") if found["Names"] else found["Id"][:12],
+        agent_id=found["Id"],
+        identity=_identity(found["Labels"] or {}),
+        phase=_PHASES.get(found["State"], AgentPhase.EXITED),
+        image=found["Image"],
+        created_at=datetime.fromtimestamp(found["Created"], UTC),
+        exit_code=int(code[1]) if code else None,
+        size_bytes=found.get("SizeRw", 0),
+    )
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):,.0f} MiB"
+
+
+def _input_error(message: str, hint: str) -> BackendError:
+    return BackendError(Reason.INPUT_ERROR, message, transient=False, hint=hint)

@@ -57,6 +57,7 @@ __all__ = [
     "cancel_run",
     "document_schema",
     "open_history",
+    "read_param",
     "validate_file",
 ]
 
@@ -91,6 +92,17 @@ def document_schema() -> dict[str, Any]:
     from engine.workflows.schema import json_schema
 
     return json_schema()
+
+
+def read_param(spec: ParamSpec, given: Any) -> Any:
+    """One param's value from what a person typed, or from a JSON value; forms check with it as they go.
+
+    Raises:
+        ValueError: it does not fit; says what was found and expected.
+    """
+    from engine.workflows import params
+
+    return params.read_param(spec, given)
 
 
 def open_history(settings: Settings) -> Reader:

@@ -36,18 +36,14 @@ class _Call:
 
 
 class Journal:
-    """Implements `EventSink` on the SQLite file at `path`; belongs to the event loop that opened it.
-
-    Args:
-        path: the database; its directory must exist. Created on `open` if it is not there.
-        busy_timeout: seconds that a commit waits for another program that keeps the database locked.
+    """Implements `EventSink`. Made by `Journal.open`; belongs to the event loop that opened it.
 
     Only one Journal may have a home open at a time; that is what the home's lease is for.
     """
 
-    def __init__(self, path: Path, *, busy_timeout: float = 30.0) -> None:
+    def __init__(self, path: Path, writer: Writer) -> None:
         self._path = path
-        self._writer = Writer(path, busy_timeout=busy_timeout)
+        self._writer = writer
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
         self._queue: deque[_Call] = deque()
         self._wake = asyncio.Event()
@@ -58,19 +54,24 @@ class Journal:
         self._failure: HistoryError | None = None
         self._closing = False
 
-    async def open(self) -> None:
-        """Open the database, bring it to the current schema, start the writer.
+    @classmethod
+    async def open(cls, path: Path, *, busy_timeout: float = 30.0) -> Self:
+        """Open the database (make it, in a directory that is there), bring it to our schema, start writing.
+
+        A commit waits `busy_timeout` seconds for another program that keeps the database locked.
 
         Raises:
             HistoryError: it cannot be used; says why and what to do. The file is left as it is.
         """
-        loop = asyncio.get_running_loop()
+        journal = cls(path, Writer(path, busy_timeout=busy_timeout))
         try:
-            self._last_seq = await loop.run_in_executor(self._thread, self._writer.open)
+            journal._last_seq = await journal._on_thread(journal._writer.open)
         except BaseException:
-            self._thread.shutdown(wait=False)
+            journal._thread.submit(journal._writer.close)
+            journal._thread.shutdown(wait=False)
             raise
-        self._task = loop.create_task(self._write_groups(), name="journal")
+        journal._task = asyncio.get_running_loop().create_task(journal._write_groups(), name="journal")
+        return journal
 
     async def close(self) -> None:
         """Commit what waits, then close the database. What is recorded later fails. Repeatable."""
@@ -81,7 +82,6 @@ class Journal:
             await asyncio.shield(self._task)
 
     async def __aenter__(self) -> Self:
-        await self.open()
         return self
 
     async def __aexit__(

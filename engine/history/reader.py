@@ -14,14 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from engine.errors import UsageError
+from engine.errors import HistoryError, UsageError
 from engine.events import TERMINAL_RUN, Event, RunStatus
 from engine.history import rows, statistics
 from engine.history.connection import ReadConnection, Snapshot
 from engine.history.projection import EVENT_COLUMNS, event_from_row
 from engine.history.records import (
     AttemptRecord,
-    Document,
     ItemRecord,
     RunDetail,
     RunRecord,
@@ -200,12 +199,16 @@ class Reader:
         )
         return [rows.attempt_record(row) for row in found]
 
-    async def document(self, digest: str) -> Document | None:
-        """The workflow document with that digest, as runs were started from it."""
-        found = await self._connection.fetch(
-            f"SELECT {rows.DOCUMENT} FROM documents WHERE digest = ?", (digest,)
-        )
-        return rows.document(found[0]) if found else None
+    async def document(self, digest: str) -> str:
+        """The text of the workflow document with that digest, as runs were started from it.
+
+        Raises:
+            HistoryError: it is not there; every run's is, unless someone else changed the database.
+        """
+        found = await self._connection.fetch("SELECT text FROM documents WHERE digest = ?", (digest,))
+        if not found:
+            raise HistoryError(f"the history database {self._path} has no document with digest {digest!r}")
+        return str(found[0][0])
 
     # -- events and state -----------------------------------------------------------------------------
 

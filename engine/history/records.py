@@ -198,16 +198,6 @@ class StateChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """A workflow document as runs were started from it."""
-
-    digest: str
-    name: str
-    path: str | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class WorkflowStats:
     """Figures over the runs of one workflow. Durations are seconds, over the runs that ended by themselves.
 

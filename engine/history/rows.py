@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from engine.history.records import AttemptRecord, Document, ItemRecord, RunRecord, StateChange, StepRecord
+from engine.history.records import AttemptRecord, ItemRecord, RunRecord, StateChange, StepRecord
 from engine.history.schema import NO_ITEM
 
 Row = tuple[Any, ...]
@@ -81,7 +81,6 @@ ATTEMPT = Columns(
     " image, created_at, started_at, finished_at, duration, kept"
 )
 CHANGE = Columns("seq, step_id, changed, removed", renamed=True)
-DOCUMENT = Columns("digest, name, path, text")
 
 
 def run_record(row: Row) -> RunRecord:
@@ -109,8 +108,3 @@ def attempt_record(row: Row) -> AttemptRecord:
 def state_change(row: Row) -> StateChange:
     """The state change in a row of `CHANGE`."""
     return StateChange(**CHANGE.fields(row))
-
-
-def document(row: Row) -> Document:
-    """The document in a row of `DOCUMENT`."""
-    return Document(**DOCUMENT.fields(row))

@@ -8,32 +8,33 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.errors import Reason
+from engine.workflows.conditions import OPERATORS, SPELLINGS
 from engine.workflows.fields import (
+    COMMAND_SCHEMA,
     Boolean,
-    Cpus,
-    Duration,
     EnvironmentName,
     Identifier,
     Json,
-    Literal_,
-    Memory,
     Names,
-    Percentage,
+    Reads,
     StepId,
     Text,
+    TextAsWritten,
     Title,
     WorkflowName,
     choice,
     integer,
-    one_or_more,
+    list_of,
     problem,
     read_command,
+    read_text,
     word,
 )
 from engine.workflows.plan import Backoff, CleanupPolicy, FailureStrategy, ItemErrors, Jitter, StepType
+from engine.workflows.quantities import Cpus, Duration, Memory, Percentage
 from engine.workflows.tree import Items, Node, Scalar, Table
 from engine.workflows.wording import show
 
@@ -74,9 +75,11 @@ class RetryDocument(Part):
     jitter: Annotated[Jitter, choice(Jitter)] = Field(
         Jitter.NONE, description="randomness of a delay x: none = x, full = 0 to x, equal = x/2 to x"
     )
-    retry_on: Annotated[list[Annotated[str, word(*RETRYABLE)]], BeforeValidator(one_or_more)] | None = Field(
-        None,
-        description="only failures for these reasons are tried again; default: all that a retry can mend",
+    retry_on: Annotated[list[Annotated[str, word(*RETRYABLE)]], list_of({"enum": list(RETRYABLE)})] | None = (
+        Field(
+            None,
+            description="only failures for these reasons are tried again; default: all that a retry can mend",
+        )
     )
     exit_codes: list[Annotated[int, integer(0, 255)]] | None = Field(
         None, description="only failures with these exit codes are tried again"
@@ -138,7 +141,9 @@ class ConditionDocument(Part):
 
     type: Annotated[str, word("simple", "and", "or", "not")] | None = Field(None, description="optional kind")
     field: Text | None = Field(None, description="what is compared: `$.a.b`, or `a.b`")
-    operator: Text | None = Field(None, description="eq ne gt gte lt lte contains not_contains in not_in …")
+    operator: Annotated[str, Reads(read_text, {"enum": [*OPERATORS, *SPELLINGS]})] | None = Field(
+        None, description="how it is compared"
+    )
     value: Json = Field(None, description="what it is compared with")
     and_: list[ConditionDocument] | None = Field(None, alias="and", description="all of these are true")
     or_: list[ConditionDocument] | None = Field(None, alias="or", description="one of these is true")
@@ -191,18 +196,7 @@ class BranchDocument(Part):
     false_workflow: WorkflowName | None = None
 
 
-Command = Annotated[
-    Any,
-    BeforeValidator(read_command),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1},
-            ]
-        }
-    ),
-]
+Command = Annotated[Any, Reads(read_command, COMMAND_SCHEMA)]
 
 
 class StepDocument(Part):
@@ -218,11 +212,11 @@ class StepDocument(Part):
     ) = Field(None, description="default: what its blocks say, else sequential")
     depends_on: Names | None = Field(None, description="ids or unique names of the steps it waits for")
     steps: list[StepDocument] | None = Field(None, description="members of a parallel step")
-    metadata: dict[str, Literal_] = Field(default_factory=dict)
+    metadata: dict[str, TextAsWritten] = Field(default_factory=dict)
 
     image: Text | None = Field(None, description="container image; may hold templates")
     command: Command = Field(None, description="a list (may hold templates), or one text for a shell")
-    env_vars: dict[EnvironmentName, Literal_] = Field(
+    env_vars: dict[EnvironmentName, TextAsWritten] = Field(
         default_factory=dict, description="environment; values may hold templates"
     )
     max_workers: Annotated[int, integer(1, MAX_WORKERS)] | None = Field(
@@ -292,7 +286,7 @@ def _short_param(node: Any) -> object:
     return table
 
 
-Param = Annotated[ParamDocument, BeforeValidator(_short_param)]
+Param = Annotated[ParamDocument, Reads(_short_param)]
 
 
 class WorkflowDocument(Part):
@@ -303,7 +297,9 @@ class WorkflowDocument(Part):
     config: ConfigDocument = Field(default_factory=ConfigDocument.model_construct)
     params: dict[Identifier, Param] = Field(default_factory=dict, description="what a run can be given")
     state: dict[str, Json] = Field(default_factory=dict, description="the initial shared state")
-    metadata: dict[str, Literal_] = Field(default_factory=dict, description="handed on as WORKFLOW_<KEY>")
+    metadata: dict[str, TextAsWritten] = Field(
+        default_factory=dict, description="handed on as WORKFLOW_<KEY>"
+    )
     steps: list[StepDocument] = Field(min_length=1)
 
 

@@ -155,7 +155,8 @@ class References:
         if named:
             ids = listing(quoted(draft.id) for draft in named)
             return f"{len(named)} steps have the name {show(word)}: give the id of one of them, {ids}"
-        return f"there is no step {show(word)}: {advice(word, dict.fromkeys([*self._ids, *self._names]), kind='steps')}"
+        known = dict.fromkeys([*self._ids, *self._names])
+        return f"there is no step {show(word)}: {advice(word, known, kind='steps')}"
 
 
 def connect(drafts: list[Draft], compiler: Compiler) -> None:

@@ -45,18 +45,19 @@ def load(path: Path | str) -> Loaded:
     return _load(text, shown, str(path))
 
 
-def load_text(text: str, path: str | None = None) -> Loaded:
+def load_text(text: str, path: Path | str | None = None) -> Loaded:
     """Load a workflow from its text, as a file at `path` would be; deterministic.
 
     Never raises for anything that is wrong with the text. A document that a run keeps loads into an equal
     plan again, with or without its path.
     """
-    shown = printable(path) if path is not None else TEXT
+    place = str(path) if path is not None else None
+    shown = printable(place) if place is not None else TEXT
     try:
         text = decode(text.encode("utf-8", "surrogatepass"))
     except UnreadableError as error:
         return Loaded(None, (Problem(shown, 0, 0, str(error)),))
-    return _load(text, shown, path)
+    return _load(text, shown, place)
 
 
 def digest_of(text: str) -> str:

@@ -37,6 +37,8 @@ def read_text(path: Path) -> str:
         # Non-blocking, so that opening a named pipe comes back and can be refused.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and path.is_symlink():
+            raise UnreadableError("this symbolic link leads to a file that does not exist") from None
         raise UnreadableError(_why(error)) from None
     except ValueError:
         raise UnreadableError("the file name contains a NUL character") from None

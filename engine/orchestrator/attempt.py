@@ -21,6 +21,7 @@ from engine.orchestrator.context import RunContext
 from engine.orchestrator.outcome import Outcome, failed
 from engine.orchestrator.results import judge
 from engine.orchestrator.shielding import uncancelled
+from engine.orchestrator.states import check_step_move
 from engine.state.store import Completion, RedisAccess, TaskOutcome, TaskRecord
 from engine.workflows.plan import PlanStep, TaskPlan
 
@@ -48,8 +49,11 @@ class Unit:
 class Attempt:
     """One try of a unit. `execute` starts an agent for it; `resume` takes over one that exists."""
 
-    def __init__(self, run: RunContext, unit: Unit, number: int) -> None:
+    def __init__(
+        self, run: RunContext, unit: Unit, number: int, status: StepStatus = StepStatus.PENDING
+    ) -> None:
         self.number = number
+        self._status = status
         self._run = run
         self._unit = unit
         self._services = run.services
@@ -100,12 +104,9 @@ class Attempt:
 
     def finished(self, outcome: Outcome, *, kept: bool) -> Event:
         """The event of this attempt's end; `kept` if its agent stays for now."""
-        return self._run.event(
+        return self._move(
             EventType.ATTEMPT_FINISHED,
-            *self._where,
-            self.number,
-            old=StepStatus.RUNNING.value,
-            status=outcome.status.value,
+            outcome.status,
             reason=outcome.reason,
             error=outcome.error,
             exit_code=outcome.exit_code,
@@ -146,16 +147,16 @@ class Attempt:
         return True
 
     def _note_started(self, agent_id: str) -> None:
-        self._run.record(
-            self._run.event(
-                EventType.ATTEMPT_STARTED,
-                *self._where,
-                self.number,
-                old=StepStatus.RUNNING.value,
-                status=StepStatus.RUNNING.value,
-                agent_id=agent_id,
-            )
+        if self._status is StepStatus.PENDING:
+            self._run.record(self._move(EventType.ATTEMPT_STARTED, StepStatus.RUNNING, agent_id=agent_id))
+
+    def _move(self, type_: EventType, new: StepStatus, **data: Any) -> Event:
+        check_step_move(self._status, new)
+        event = self._run.event(
+            type_, *self._where, self.number, old=self._status.value, status=new.value, **data
         )
+        self._status = new
+        return event
 
     async def _see_through(
         self, completion: Completion, capture: OutputCapture, elapsed: float = 0.0

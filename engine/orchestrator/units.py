@@ -139,7 +139,9 @@ class UnitRunner:
 
     async def _resume(self, prior: Sequence[AttemptRecord]) -> tuple[Outcome | None, int, int]:
         """Go on after a crash: the outcome of the attempt that was adopted, the next number, the failures."""
-        earlier = [Attempt(self._run, self._unit, record.number) for record in prior]
+        earlier = [
+            Attempt(self._run, self._unit, record.number, StepStatus(record.status)) for record in prior
+        ]
         self._agents.extend(attempt for attempt, record in zip(earlier, prior, strict=True) if record.kept)
         # Attempts that an interruption ended are the platform's failures, not the user's.
         failures = sum(

@@ -8,6 +8,10 @@ from urllib.parse import quote
 
 from engine.errors import HistoryError
 
+# Pages of the write-ahead log before they are moved into the database: pages that many commits change
+# are then moved once.
+_CHECKPOINT_PAGES = 4000
+
 # A burst may grow the write-ahead log; it is cut back to this once its pages are in the database.
 _JOURNAL_SIZE_LIMIT = 64 << 20
 
@@ -60,6 +64,7 @@ def connect_writer(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, cached_statements=256)
     try:
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_SIZE_LIMIT}")
     except BaseException:
         connection.close()

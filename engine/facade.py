@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,14 +35,14 @@ from engine.workflows.plan import ParamSpec
 
 if TYPE_CHECKING:
     from engine.agents.backend import AgentInfo, Backend, BackendFacts
-    from engine.history.reader import Reader
+    from engine.history.reader import Reader as Reader
     from engine.history.subscription import Subscription
     from engine.orchestrator.context import Services
     from engine.orchestrator.manager import Orchestrator
     from engine.settings import Settings
     from engine.state.store import StateStore
     from engine.workflows.catalog import WorkflowCatalog
-    from engine.workflows.plan import Plan
+    from engine.workflows.plan import Plan as Plan
 
 __all__ = [
     "AttemptRecord",
@@ -286,6 +286,17 @@ class Engine:
             raise UsageError(f"not a kept agent: {', '.join(unknown)}", hint="see `agentainer agents`")
         return await self._orchestrator.remove_agents([kept[name] for name in names])
 
+    async def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete finished runs from the history, with their logs.
+
+        Raises:
+            UsageError: one is not over, or kept agents; those before it are gone.
+        """
+        from engine.history.retention import delete_run
+
+        for run_id in run_ids:
+            await delete_run(self._journal, self.settings.logs, run_id)
+
     def shell_command(self, name: str) -> list[str] | None:
         """The argv that opens a shell in a kept or running agent, None where there is none."""
         return self._services.backend.shell_command(name)
@@ -311,8 +322,7 @@ class Engine:
         settings, stack = self.settings, self._stack
         lease = Lease.acquire(settings.home)
         stack.callback(lease.release)
-        self._journal = Journal(settings.database)
-        await self._journal.open()
+        self._journal = await Journal.open(settings.database)
         stack.push_async_callback(self._journal.close)
         self.history = Reader(settings.database)
         stack.push_async_callback(self.history.close)
@@ -329,7 +339,7 @@ class Engine:
             clock=SystemClock(),
             settings=settings,
             slots=Slots.of(settings.max_tasks),
-            instance=_instance_id(settings.home),
+            instance=instance_id(settings.home),
             open_log=lambda path: LogWriter(settings.logs, path, limit=settings.log_limit),
         )
         self._orchestrator = Orchestrator(self._services, self.history)
@@ -347,7 +357,7 @@ class Engine:
     async def _open_backend(self) -> tuple[Backend, BackendFacts]:
         """The backend that was asked for; `auto` takes Docker if it answers, and says if it does not."""
         if self.settings.backend in ("auto", "docker"):
-            backend = self._make_backend("docker")
+            backend = make_backend(self.settings, "docker")
             try:
                 return backend, await backend.open()
             except UnavailableError:
@@ -355,18 +365,8 @@ class Engine:
                 if self.settings.backend == "docker":
                     raise
                 self.notes.append("no Docker engine: running as local processes; limits are not enforced")
-        backend = self._make_backend("process")
+        backend = make_backend(self.settings, "process")
         return backend, await backend.open()
-
-    def _make_backend(self, name: str) -> Backend:
-        settings, instance = self.settings, _instance_id(self.settings.home)
-        if name == "docker":
-            from engine.agents.docker import DockerBackend
-
-            return DockerBackend(instance, max_starts=settings.max_starts)
-        from engine.agents.process import ProcessBackend
-
-        return ProcessBackend(instance, settings.home / "work")
 
     async def _recover(self) -> None:
         """Go on with what a dead engine left, then remove agents that belong to nothing."""
@@ -400,7 +400,7 @@ class Engine:
         """The services of a run that an earlier engine began on another backend than today's."""
         if backend_name == self._services.backend.name:
             return self._services
-        backend = self._make_backend(backend_name)
+        backend = make_backend(self.settings, backend_name)
         facts = await backend.open()
         self._stack.push_async_callback(backend.close)
         return replace(self._services, backend=backend, facts=facts)
@@ -431,8 +431,19 @@ class Engine:
                     hurry=bool(request.get("hurry")),
                 )
                 return {}
-            case "ping":
-                return {"pid": os.getpid(), "active": self.active}
+            case "cleanup":
+                return {"gone": await self.cleanup([str(name) for name in request.get("agents", ())])}
+            case "delete":
+                await self.delete_runs([str(run_id) for run_id in request.get("runs", ())])
+                return {}
+            case "status":
+                return {
+                    "pid": os.getpid(),
+                    "active": self.active,
+                    "backend": self.facts.name,
+                    "redis": self.store_description,
+                    "redis_url": self.redis_url,
+                }
             case other:
                 raise UsageError(f"unknown command {other!r}")
 
@@ -442,7 +453,7 @@ def _require_unfinished(run: RunRecord) -> None:
         raise UsageError(f"run {run.id} is over: it is {run.status}")
 
 
-def _instance_id(home: Path) -> str:
+def instance_id(home: Path) -> str:
     """The id of a home, made once; written on every agent, so that homes never touch each other's."""
     file = home / "instance"
     try:
@@ -453,3 +464,15 @@ def _instance_id(home: Path) -> str:
         return instance
     except OSError as error:
         raise UnavailableError(f"{file}: cannot be read: {error}") from error
+
+
+def make_backend(settings: Settings, name: str) -> Backend:
+    """The backend `docker` or `process` of a home, not opened yet."""
+    instance = instance_id(settings.home)
+    if name == "docker":
+        from engine.agents.docker import DockerBackend
+
+        return DockerBackend(instance=instance, max_starts=settings.max_starts)
+    from engine.agents.process import ProcessBackend
+
+    return ProcessBackend(home=settings.home, instance=instance)

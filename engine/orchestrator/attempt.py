@@ -113,6 +113,11 @@ class Attempt:
             kept=kept,
         )
 
+    async def discard(self) -> None:
+        """Remove a half-made agent, so that another try does not adopt it."""
+        with contextlib.suppress(BackendError):
+            await self._services.backend.remove(self.agent)
+
     async def remove(self, by: str) -> None:
         """Remove the agent and what Redis knows of it; failures become warnings, cleanup can be repeated."""
         try:
@@ -330,7 +335,6 @@ class Attempt:
         for kept in ("REDIS_HOST", "REDIS_PORT"):
             if kept in own:
                 redis.pop(kept, None)
-        task_input = json.dumps({**self._run.state, **self._unit.input})
         ours = {
             **_metadata_variables(self._run.plan.metadata),
             **self._unit.env,
@@ -341,8 +345,11 @@ class Attempt:
             "AGENT_ID": self.agent,
             "AGENTAINER_ATTEMPT": str(self.number),
         }
-        if len(task_input.encode()) < _TASK_INPUT_LIMIT:
-            ours["TASK_INPUT"] = task_input
+        # The state alone tells most large inputs, without writing it out again for every item.
+        if self._run.state_size < _TASK_INPUT_LIMIT:
+            task_input = json.dumps({**self._run.state, **self._unit.input})
+            if len(task_input) < _TASK_INPUT_LIMIT:
+                ours["TASK_INPUT"] = task_input
         return {**own, **ours}
 
 

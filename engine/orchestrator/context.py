@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,7 @@ class RunContext:
     def __post_init__(self) -> None:
         """Prepare what is derived."""
         self.slots = Slots.of(self.plan.max_parallel).within(self.services.slots)
+        self.state_size = 0  # characters of the state as JSON
         self._steps_scope: dict[str, dict[str, Any]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._on_stop: list[Callable[[], None]] = []
@@ -154,6 +156,7 @@ class RunContext:
         """Read the shared state again; returns what changed since the last reading."""
         fresh = await self.services.store.read_state(self.run_id)
         before, self.state = self.state, fresh
+        self.state_size = len(json.dumps(fresh))
         return StateChanges(
             set={key: value for key, value in fresh.items() if key not in before or before[key] != value},
             removed=tuple(sorted(before.keys() - fresh.keys())),

@@ -95,6 +95,7 @@ class UnitRunner:
             if outcome.ok or outcome.started or not outcome.transient:
                 break
             if platform_failures < settings.platform_retries:
+                await attempt.discard()
                 self._run.warn(
                     f"platform failure {platform_failures + 1} of {settings.platform_retries} before "
                     f"the task ran, trying again: {outcome.error}",

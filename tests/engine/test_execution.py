@@ -127,17 +127,17 @@ def test_values_a_task_sets_itself_are_seen_by_conditions(tmp_path: Path) -> Non
         detail = await world.run(
             "name: own\nsteps:\n"
             "  - {id: first, command: ['true']}\n"
-            "  - {id: yes, command: ['true'], condition: {field: $.flag, operator: eq, value: go}}\n"
-            "  - {id: no, command: ['true'], condition: {field: $.flag, operator: eq, value: stop}}\n"
+            "  - {id: same, command: ['true'], condition: {field: $.flag, operator: eq, value: go}}\n"
+            "  - {id: other, command: ['true'], condition: {field: $.flag, operator: eq, value: stop}}\n"
             "  - {id: last, command: ['true']}\n"
         )
         assert statuses(detail) == {
             "first": "completed",
-            "yes": "completed",
-            "no": "skipped",
+            "same": "completed",
+            "other": "skipped",
             "last": "completed",
         }
-        assert step_of(detail, "no").reason == "condition_false"
+        assert step_of(detail, "other").reason == "condition_false"
         assert detail.run.status == "completed"
         assert detail.state["flag"] == "go"
 

@@ -74,8 +74,7 @@ class World:
         """Open history and store, make the orchestrator."""
         self.settings.home.mkdir(parents=True, exist_ok=True)
         with self.loop.outside():
-            self.journal = Journal(self.settings.database)
-            await self.journal.open()
+            self.journal = await Journal.open(self.settings.database)
             self.reader = Reader(self.settings.database)
         self.loop.watch(lambda: self.journal.in_flight > 0)
         await self.store.open()

@@ -102,7 +102,7 @@ class Exit:
         lost: it vanished (removed by hand, a reboot): nothing more can be known.
         start_error: the backend's words where the entry point could not be started (exit 126/127).
         started_at, finished_at: the backend's own times, if known.
-        note: something worth telling that did not decide the end, as a child process killed for want of memory.
+        note: something worth telling that did not decide the end, as a child killed for want of memory.
     """
 
     code: int

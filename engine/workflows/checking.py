@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -16,12 +17,15 @@ from engine.workflows.documents import (
     RetryDocument,
     StepDocument,
     WorkflowDocument,
-    is_null,
     lift,
 )
 from engine.workflows.fields import PROBLEM
-from engine.workflows.tree import Findings, Table, describe, locate
+from engine.workflows.pruning import in_damaged, prune
+from engine.workflows.tree import Findings, Items, Table, describe, is_null, locate
 from engine.workflows.wording import listing, nearest, quoted, show
+
+# Taking out what is wrong can leave something else wrong (a list that has become empty), but not for long.
+_ROUNDS = 6
 
 # Words that people bring from other tools, and ours for the same thing.
 _OTHER_WORDS = {
@@ -77,16 +81,49 @@ _HOMES: tuple[tuple[type[BaseModel], str], ...] = (
 )
 
 
-def check(root: Table, findings: Findings) -> tuple[WorkflowDocument | None, Table]:
-    """The document as models, None where anything in it is wrong; with the tree that paths lead into."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document as models, and the tree that paths in it lead into.
+
+    Where something was wrong, `sound` is False and `document` is what is left without that, for the checks
+    of the whole; `forgiven` are the ids and names that are gone.
+    """
+
+    document: WorkflowDocument
+    tree: Table
+    sound: bool
+    forgiven: frozenset[str]
+
+
+def check(root: Table, findings: Findings) -> Checked | None:
+    """Check a tree against the models, every problem noted; None where there is nothing to go on with."""
+    if "name" not in root and "steps" not in root and not _misspells(root, ("name", "steps")):
+        keys = listing(map(show, root), limit=6)
+        findings.error(
+            root.position,
+            f"this is no workflow: it has neither `name` nor `steps`, found {keys or 'an empty mapping'}",
+        )
+        return None
     tree = lift(root, findings.error)
-    try:
-        return WorkflowDocument.model_validate(tree), tree
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        for detail in details:
-            _note(detail, tree, findings, details)
-        return None, tree
+    forgiven: set[str] = set()
+    for attempt in range(_ROUNDS):
+        try:
+            document = WorkflowDocument.model_validate(tree)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            for detail in details:
+                if not attempt or not in_damaged(tree, detail["loc"]):
+                    _note(detail, tree, findings, details)
+            forgiven |= prune(tree, details)
+            if not isinstance(tree.get("steps"), Items):
+                return None
+        else:
+            return Checked(document, tree, not (attempt or findings.failed), frozenset(forgiven))
+    return None
+
+
+def _misspells(root: Table, wanted: Sequence[str]) -> bool:
+    return any(_suggestion(key, WorkflowDocument) in wanted for key in root)
 
 
 def _note(detail: ErrorDetails, tree: Table, findings: Findings, others: list[ErrorDetails]) -> None:
@@ -107,7 +144,9 @@ def _note(detail: ErrorDetails, tree: Table, findings: Findings, others: list[Er
                 locate(tree, path), f"`{label}`: {_not_a(detail['input'], 'a mapping `key: value`')}"
             )
         case "list_type":
-            found = _not_a(detail["input"], "a list (`- ` before each element)")
+            first = next(iter(detail["input"]), "a") if isinstance(detail["input"], Table) else ""
+            how = f"`- id: {first}`" if path[-1] == "steps" and first.isprintable() and first else "`- `"
+            found = _not_a(detail["input"], f"a list ({how} begins an element)")
             findings.error(locate(tree, path), f"`{label}`: {found}")
         case _:
             findings.error(locate(tree, path), f"`{label}`: {detail['msg']}")
@@ -174,7 +213,10 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 def _suggestion(key: str, model: type[BaseModel]) -> str | None:
     known = _fields(model)
     other = _OTHER_WORDS.get(key.casefold())
-    return other if other in known else nearest(key, known)
+    if other in known:
+        return other
+    meant = nearest(key, [*known, *(word for word, ours in _OTHER_WORDS.items() if ours in known)])
+    return _OTHER_WORDS.get(meant, meant) if meant is not None else None
 
 
 def _unknown_key(path: Sequence[str | int]) -> str:
@@ -183,7 +225,7 @@ def _unknown_key(path: Sequence[str | int]) -> str:
     start = f"{show(key)} is not known {where}"
     home = next((home for other, home in _HOMES if other is not model and key in _fields(other)), None)
     near = _suggestion(key, model)
-    if home and (near is None or len(path) < 2):
+    if home:
         return f"{start}: it belongs {home}"
     if near:
         return f"{start}: did you mean {quoted(near)}?"

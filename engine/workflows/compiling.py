@@ -8,6 +8,7 @@ from typing import Protocol
 
 from engine.workflows.conditions import (
     OPERATORS,
+    OTHER_WORDS,
     SPELLINGS,
     Combination,
     Comparison,
@@ -24,19 +25,14 @@ from engine.workflows.expressions import (
     compile_template,
 )
 from engine.workflows.plan import Condition
-from engine.workflows.tree import Findings, Position, Table, describe, locate
-from engine.workflows.wording import advice, show
+from engine.workflows.tree import Findings, Position, Table, describe, locate, node_at
+from engine.workflows.wording import advice, quoted, show
 
 At = tuple[str | int, ...]
 
 
 class Upstream(Protocol):
     """What is finished when a step begins."""
-
-    @property
-    def ids(self) -> list[str]:
-        """All steps."""
-        ...
 
     def finished_before(self, other: str, step: str) -> bool:
         """Whether `other` is finished when `step` begins."""
@@ -54,10 +50,15 @@ class Reading:
 
 @dataclass(slots=True)
 class Compiler:
-    """Compiles for one document; `at` is always the path of the text in the tree."""
+    """Compiles for one document; `at` is always the path of the text in the tree.
+
+    `forgiven` are the ids and names that were taken out of the document because they are wrong: what refers
+    to them is not wrong as well.
+    """
 
     tree: Table
     findings: Findings
+    forgiven: frozenset[str] = frozenset()
     readings: list[Reading] = field(default_factory=list)
 
     def path(self, text: str, at: At, step_id: str, label: str) -> JsonPath | None:
@@ -90,7 +91,10 @@ class Compiler:
         }
         simple = document.field is not None or document.operator is not None
         if len(combined) + simple != 1:
-            self.error(at, f"`{label}`: expected either field, operator and value, or one of and, or, not")
+            if not self.damaged(at):
+                self.error(
+                    at, f"`{label}`: expected either field, operator and value, or one of and, or, not"
+                )
             return None
         kind = "simple" if simple else next(iter(combined))
         if document.type not in (None, kind):
@@ -120,17 +124,15 @@ class Compiler:
 
     def _comparison(self, document: ConditionDocument, at: At, step_id: str, label: str) -> Comparison | None:
         if document.field is None or document.operator is None:
-            self.error(at, f"`{label}` needs `{'operator' if document.field else 'field'}`: add it")
+            if not self.damaged(at):
+                self.error(at, f"`{label}` needs `{'operator' if document.field else 'field'}`: add it")
             return None
         path = self.path(document.field, (*at, "field"), step_id, f"{label}.field")
         operator = SPELLINGS.get(document.operator, document.operator)
         if operator not in OPERATORS:
-            known = [*OPERATORS, *SPELLINGS]
-            self.error(
-                (*at, "operator"),
-                f"`{label}.operator`: found {show(document.operator)}: "
-                f"{advice(document.operator, known, kind='operators')}",
-            )
+            meant = OTHER_WORDS.get(document.operator.casefold())
+            hint = advice(meant or document.operator, [*OPERATORS, *SPELLINGS], kind="operators")
+            self.error((*at, "operator"), f"`{label}.operator`: found {show(document.operator)}: {hint}")
             return None
         if not self._value_fits(operator, document, at, label):
             return None
@@ -148,6 +150,8 @@ class Compiler:
         if operator == "exists":
             expected = "" if value is None or isinstance(value, bool) else "true or false, or no value"
         elif "value" not in document.model_fields_set:
+            if self.damaged(at):
+                return False
             self.error(at, f"`{label}` needs `value`, what the field is compared with: add it")
             return False
         elif operator in ("in", "not_in"):
@@ -165,10 +169,12 @@ class Compiler:
         return not expected
 
     def _found(self, at: At) -> str:
-        node: object = self.tree
-        for part in at:
-            node = node[part]  # type: ignore[index]  # the path of a value that was just read
-        return describe(node)
+        return describe(node_at(self.tree, at))
+
+    def damaged(self, at: At) -> bool:
+        """Whether something wrong was taken out of the mapping at `at`, so that it may lack something."""
+        node = node_at(self.tree, at)
+        return isinstance(node, Table) and node.damaged
 
     def error(self, at: At, message: str) -> None:
         """Note an error at a path of the tree."""
@@ -184,17 +190,19 @@ class Compiler:
 
     def check_readings(
         self,
-        upstream: Upstream,
+        steps: Collection[str],
+        upstream: Upstream | None,
         params: Collection[str],
         state: Collection[str],
     ) -> None:
         """Check what paths say about params and steps, which are known before anything runs."""
-        steps = set(upstream.ids)
         for reading in self.readings:
             head = [str(part) for part in reading.path.parts[:2]]
             if len(head) < 2 or head[0] not in ("params", "steps") or head[0] in state:
                 continue
             kind, name = head
+            if name in self.forgiven:
+                continue
             if kind == "params" and name not in params:
                 self.findings.error(
                     reading.position,
@@ -205,11 +213,11 @@ class Compiler:
                 self.findings.error(
                     reading.position,
                     f"{show(reading.path.source)}: there is no step {show(name)}: "
-                    f"{advice(name, upstream.ids, kind='steps')}",
+                    f"{advice(name, steps, kind='steps')}",
                 )
-            elif kind == "steps" and not upstream.finished_before(name, reading.step_id):
+            elif kind == "steps" and upstream and not upstream.finished_before(name, reading.step_id):
                 self.findings.warning(
                     reading.position,
-                    f"{show(reading.path.source)}: {reading.step_id!r} does not wait for {name!r}, which may "
-                    "not be finished then: add it to `depends_on`",
+                    f"{show(reading.path.source)}: {quoted(reading.step_id)} does not wait for {quoted(name)}, "
+                    "which may not be finished then: add it to `depends_on`",
                 )

@@ -30,6 +30,30 @@ OPERATORS = (
     "matches",
     "exists",
 )
+# Words that people write, and the operator they mean: for advice only.
+OTHER_WORDS = {
+    "equals": "eq",
+    "equal": "eq",
+    "is": "eq",
+    "=": "eq",
+    "===": "eq",
+    "not_equal": "ne",
+    "not_equals": "ne",
+    "neq": "ne",
+    "<>": "ne",
+    "greater_than": "gt",
+    "greater": "gt",
+    "ge": "gte",
+    "less_than": "lt",
+    "less": "lt",
+    "le": "lte",
+    "has": "contains",
+    "includes": "contains",
+    "regex": "matches",
+    "match": "matches",
+    "=~": "matches",
+    "defined": "exists",
+}
 _TRUE_IF_MISSING = frozenset(("ne", "not_in", "not_contains"))
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "gt": lambda left, right: bool(left > right),

@@ -35,7 +35,7 @@ from engine.workflows.fields import (
 )
 from engine.workflows.plan import Backoff, CleanupPolicy, FailureStrategy, ItemErrors, Jitter, StepType
 from engine.workflows.quantities import Cpus, Duration, Memory, Percentage
-from engine.workflows.tree import Items, Node, Scalar, Table
+from engine.workflows.tree import Items, Node, Position, Report, Table, describe
 from engine.workflows.wording import show
 
 MAX_WORKERS = 10_000
@@ -303,7 +303,7 @@ class WorkflowDocument(Part):
     steps: list[StepDocument] = Field(min_length=1)
 
 
-def lift(root: Table, report: Any) -> Table:
+def lift(root: Table, report: Report) -> Table:
     """Bring both ways of writing a step, and `env` for `env_vars`, to one; drop `x-…` keys at the top."""
     lifted = Table(root.position)
     for key, node in root.items():
@@ -313,35 +313,42 @@ def lift(root: Table, report: Any) -> Table:
     return lifted
 
 
-def _lift_steps(steps: Node | None, report: Any) -> None:
+def _lift_steps(steps: Node | None, report: Report) -> None:
     for step in steps if isinstance(steps, Items) else ():
         if isinstance(step, Table):
             _lift_step(step, report)
             _lift_steps(step.get("steps"), report)
 
 
-def _lift_step(step: Table, report: Any) -> None:
-    config = step.get("config")
+def _lift_step(step: Table, report: Report) -> None:
+    config = step.pop("config", None)
+    where = step.key_positions.pop("config", step.position)
     if isinstance(config, Table):
-        del step["config"]
-        where = step.key_positions.pop("config")
-        for key, node in config.items():
-            position = config.key_positions[key]
-            if key in STEP_OWN and key != "steps":
-                report(position, f"`{key}` belongs on the step itself, not under its `config`: move it up")
-            elif key in step:
-                first = step.key_positions[key]
-                report(
-                    position,
-                    f"{show(key)} stands on the step (line {first.line}) and under its `config` "
-                    f"(line {where.line}): keep one of the two",
-                )
-            else:
-                step.put(key, node, position)
-    if "env" in step and "env_vars" not in step:
-        step.put("env_vars", step.pop("env"), step.key_positions.pop("env"))
+        _lift_config(step, config, where, report)
+    elif config is not None:
+        step.damaged = True
+        report(config.position, f"`config`: found {describe(config)}, expected a mapping `key: value`")
+    if "env" in step and "env_vars" in step:
+        report(
+            step.key_positions["env"],
+            "`env` is another spelling of `env_vars`, which stands here too: join them",
+        )
+        del step["env"]
+    elif "env" in step:
+        step.move("env", step, "env_vars")
 
 
-def is_null(node: object) -> bool:
-    """Whether a node is a plain null."""
-    return isinstance(node, Scalar) and node.plain and node.text in ("", "~", "null")
+def _lift_config(step: Table, config: Table, where: Position, report: Report) -> None:
+    for key in list(config):
+        position = config.key_positions[key]
+        here = step.key_positions.get(key)
+        if key in STEP_OWN and key != "steps":
+            report(position, f"`{key}` belongs on the step itself, not under its `config`: move it up")
+        elif here is not None:
+            report(
+                position,
+                f"{show(key)} stands on the step (line {here.line}) and under its `config` "
+                f"(line {where.line}): keep one of the two",
+            )
+        else:
+            config.move(key, step, key)

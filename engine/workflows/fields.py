@@ -22,6 +22,7 @@ from engine.workflows.tree import (
     Scalar,
     Table,
     describe,
+    is_null,
     plain_value,
     scalar_value,
     text_complaint,
@@ -60,6 +61,8 @@ def problems(found: list[tuple[Position, str]]) -> PydanticCustomError:
 
 def wrong(node: object, expected: str, what_to_do: str = "") -> PydanticCustomError:
     """`found …, expected …: what to do`."""
+    if is_null(node):
+        return problem(f"has no value, expected {expected}: write one, or take the line out")
     return problem(f"found {describe(node)}, expected {expected}" + (f": {what_to_do}" if what_to_do else ""))
 
 
@@ -70,11 +73,16 @@ def scalar_of(node: object, expected: str) -> Scalar:
     raise wrong(node, expected)
 
 
-def resolved(scalar: Scalar) -> str | int | float | bool | None:
-    """The value of a leaf; raises the error for one that readers of YAML disagree about."""
+def resolved(scalar: Scalar, expected: str = "") -> str | int | float | bool | None:
+    """The value of a leaf; raises the error for one that readers of YAML disagree about.
+
+    Where only `expected` will do, the error says that instead of listing what the leaf may mean.
+    """
     try:
         return scalar_value(scalar)
     except AmbiguousError as error:
+        if expected:
+            raise wrong(scalar, expected) from None
         raise problem(str(error)) from None
 
 
@@ -86,7 +94,7 @@ def read_text(node: object) -> str:
     scalar = scalar_of(node, "a text")
     value = resolved(scalar)
     if value is None:
-        raise problem("has no value: write one, or take the line out")
+        raise wrong(node, "a text")
     if not isinstance(value, str):
         raise wrong(node, "a text", f"write {quoted(scalar.text)} (with quotes)")
     if complaint := text_complaint(value):
@@ -102,7 +110,7 @@ def read_literal(node: object) -> str:
             f'{scalar.text} is a truth value to some readers of YAML: write "{scalar.text}" (with quotes) '
             f"for this text, or {truth}"
         )
-    if scalar.plain and scalar.text in ("", "~", "null", "Null", "NULL"):
+    if is_null(scalar):
         raise problem('has no value: write "" (two quotes) for the empty text, or take the line out')
     if complaint := text_complaint(scalar.text):
         raise problem(complaint)
@@ -190,7 +198,9 @@ def integer(minimum: int, maximum: int, note: str = "") -> Reads:
     def read(node: object) -> int:
         expected = f"a whole number from {minimum:,} to {maximum:,}"
         scalar = scalar_of(node, expected)
-        value = resolved(scalar)
+        if octal := re.fullmatch(r"[-+]?0+([1-9][0-9]*)", scalar.text):
+            raise wrong(node, expected, f"write {octal[1]}, without zeros before it")
+        value = resolved(scalar, expected)
         if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+", value):
             raise wrong(node, expected, "write it without quotes")
         if isinstance(value, float) and value.is_integer():
@@ -209,7 +219,7 @@ def read_boolean(node: object) -> bool:
     scalar = scalar_of(node, "true or false")
     if truth := truth_word(scalar):
         raise problem(f"found {scalar.text}, expected true or false: write {truth}")
-    value = resolved(scalar)
+    value = resolved(scalar, "true or false")
     if isinstance(value, str) and value.lower() in ("true", "false"):
         raise wrong(node, "true or false", f"write {value.lower()} without quotes")
     if not isinstance(value, bool):
@@ -263,6 +273,8 @@ def read_json_value(node: object) -> Any:
 def read_command(node: object) -> tuple[str, ...] | str:
     """A list of the program and its arguments, taken letter by letter; or one text for a shell."""
     if isinstance(node, Scalar):
+        if is_null(node):
+            raise wrong(node, "a list of texts, or one text for a shell")
         text = read_text(node)
         if not text.strip():
             raise problem("is empty: write the program and its arguments, or take the line out")
@@ -292,7 +304,7 @@ COMMAND_SCHEMA = {
 
 def one_or_more(node: object) -> object:
     """A single text where a list of texts is expected stands for a list of one."""
-    if isinstance(node, Scalar):
+    if isinstance(node, Scalar) and not is_null(node):
         items = Items(node.position)
         items.append(node)
         return items

@@ -105,6 +105,7 @@ def _note_equal(draft: Draft, first: Draft, compiler: Compiler) -> None:
             f"{line}, and log files of the two would collide: choose another `id`"
         )
     compiler.error((*draft.at, field_name), message)
+    draft.id = f"{draft.id} ({draft.ordinal + 1})"  # only to go on checking
 
 
 def check_item_ids(drafts: list[Draft], compiler: Compiler) -> None:
@@ -137,7 +138,8 @@ class References:
         named = self._names.get(word, [])
         target = self._ids.get(word) or (named[0] if len(named) == 1 else None)
         if target is None:
-            self._compiler.error(at, f"`{label}`: {self._unknown(word, named)}")
+            if word not in self._compiler.forgiven:
+                self._compiler.error(at, f"`{label}`: {self._unknown(word, named)}")
             return None
         if target is source:
             self._compiler.error(at, f"`{label}`: the step names itself: take {quoted(word)} out")
@@ -159,8 +161,11 @@ class References:
         return f"there is no step {show(word)}: {advice(word, known, kind='steps')}"
 
 
-def connect(drafts: list[Draft], compiler: Compiler) -> None:
-    """Fill in `depends_on` and `targets`: from the document, or from document order where it has none."""
+def connect(drafts: list[Draft], compiler: Compiler) -> bool:
+    """Fill in `depends_on` and `targets`: from the document, or from document order where it has none.
+
+    Returns whether the graph is free of circles.
+    """
     references = References(drafts, compiler)
     explicit = any(draft.document.depends_on is not None for draft in drafts if draft.parent is None)
     top = [draft for draft in drafts if draft.parent is None]
@@ -173,7 +178,7 @@ def connect(drafts: list[Draft], compiler: Compiler) -> None:
         _route(draft, references)
     if not explicit:
         _document_order(top)
-    _check_cycles(top, compiler)
+    return _check_cycles(top, compiler)
 
 
 def _route(draft: Draft, references: References) -> None:
@@ -212,29 +217,34 @@ def _document_order(top: list[Draft]) -> None:
         draft.depends_on = {one.id: draft.at for one in before}
 
 
-def _check_cycles(top: list[Draft], compiler: Compiler) -> None:
-    """Note every circle of waiting, each with its steps in order."""
+def _check_cycles(top: list[Draft], compiler: Compiler) -> bool:
+    """Note every circle of waiting, each with its steps in order; True if there is none."""
     drafts = {draft.id: draft for draft in top}
     edges: dict[str, dict[str, At]] = {draft.id: dict(draft.depends_on) for draft in top}
     for draft in top:
         for target, at in draft.targets.items():
             edges[target].setdefault(draft.id, at)
-    for _ in range(MAX_CYCLES_SHOWN):
+    for count in range(MAX_CYCLES_SHOWN):
         try:
             TopologicalSorter(edges).prepare()
         except CycleError as error:
             circle = list(reversed(error.args[1][1:]))  # each waits for the one after it
             start = min(range(len(circle)), key=lambda index: drafts[circle[index]].ordinal)
             circle = circle[start:] + circle[:start]
-            at = edges[circle[0]].pop(circle[1 % len(circle)])
+            pairs = list(zip(circle, [*circle[1:], circle[0]], strict=True))
+            chosen = any(step in drafts[other].targets for step, other in pairs)
+            at = edges[circle[0]].pop(pairs[0][1])
             shown = circle if len(circle) <= 12 else [*circle[:11], "…"]
+            way = " -> ".join([*shown, circle[0]])
+            how = "waits for the next, or is chosen by it" if chosen else "waits for the next"
             compiler.error(
                 at,
-                f"these steps wait for each other in a circle: {' -> '.join([*shown, circle[0]])} "
-                "(`a -> b`: a waits for b, or is chosen by it): take one of these out",
+                f"these steps wait for each other in a circle: {way} (each {how}): "
+                "take one of these dependencies out",
             )
         else:
-            return
+            return not count
+    return False
 
 
 class Upstream:
@@ -258,11 +268,6 @@ class Upstream:
         for draft in drafts:
             if draft.parent is not None:
                 self._above[draft.id] = self._above[draft.parent.id]
-
-    @property
-    def ids(self) -> list[str]:
-        """All steps."""
-        return list(self._bits)
 
     def finished_before(self, other: str, step: str) -> bool:
         """Whether `other` is finished when `step` begins."""

@@ -29,6 +29,15 @@ _WORD = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|f
 _JUNK = re.compile(r"[^\s,:\]}\"]{1,40}")
 
 
+_STRING_ADVICE = {
+    "Invalid control character at": "a line break or control character inside a text: write it as "
+    "\\n or \\t, or close the quotes before it",
+    "Unterminated string starting at": "the text that begins here is not closed: add the quotes at its end",
+    "Invalid \\escape": "unknown escape in a text: write a backslash as \\\\",
+    "Invalid \\uXXXX escape": "\\u takes four hexadecimal digits",
+}
+
+
 def read_json(text: str, report: Report) -> Node:
     """The tree of a JSON text; duplicate keys go to `report`, and reading goes on.
 
@@ -99,6 +108,9 @@ class _Reader:
             return self._problem("the text ends where a value is expected", start)
         if junk is None:
             return self._problem(f"expected a value, found {show(self._text[start])}", start)
+        if junk[0].lower() in ("true", "false", "null", "none"):
+            word = "null" if junk[0].lower() == "none" else junk[0].lower()
+            return self._problem(f"found {show(junk[0])}: write {word}", start)
         if junk[0].startswith(("//", "/*", "#")):
             return self._problem("JSON has no comments: take it out, or use a .yaml file", start)
         return self._problem(f"expected a value, found {show(junk[0])}: texts stand in double quotes", start)
@@ -109,7 +121,8 @@ class _Reader:
             value: str
             value, self._at = decoder.scanstring(self._text, start + 1, True)  # type: ignore[attr-defined]
         except JSONDecodeError as error:
-            raise self._problem(f"in a text: {error.msg.lower()}", min(error.pos, len(self._text))) from None
+            position = min(error.pos, len(self._text))
+            raise self._problem(_STRING_ADVICE.get(error.msg.split(":")[0], error.msg), position) from None
         return value
 
     def _items(self, depth: int) -> Items:
@@ -132,7 +145,7 @@ class _Reader:
             return table
         while True:
             if self._blank() != '"':
-                raise self._problem('expected a key in double quotes (and no comma before "}")')
+                raise self._problem("expected a key in double quotes")
             where = self._position(self._at)
             key = self._string()
             if key in table:
@@ -150,5 +163,8 @@ class _Reader:
         char = self._blank()
         if char not in (",", closing) or not char:
             raise self._problem(f"expected `,` or `{closing}`")
+        comma = self._at
         self._at += 1
+        if char == "," and self._blank() == closing:
+            raise self._problem(f"a comma stands before `{closing}`: take it out", comma)
         return char == ","

@@ -70,10 +70,11 @@ def _load(text: str, shown: str, path: str | None) -> Loaded:
     plan = None
     root = parse(text, path or "", findings)
     if root is not None:
-        document, tree = check(root, findings)
-        if document is not None:
-            plan = make_plan(document, Compiler(tree, findings), text=text, digest=digest_of(text), path=path)
-    problems = findings.sorted()
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        plan = None
-    return Loaded(plan, problems)
+        checked = check(root, findings)
+        if checked is not None:
+            compiler = Compiler(checked.tree, findings, checked.forgiven)
+            plan = make_plan(checked.document, compiler, text=text, digest=digest_of(text), path=path)
+            if not checked.sound:
+                # Something was taken out of the document: errors in the rest hold, warnings may not.
+                findings.problems = [one for one in findings.problems if one.severity is Severity.ERROR]
+    return Loaded(plan if not findings.failed else None, findings.sorted())

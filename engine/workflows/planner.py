@@ -71,9 +71,8 @@ def make_plan(
     params = plan_params(document.params, compiler)
     _check_state(document, compiler)
     steps = [_plan_step(draft, document, compiler) for draft in drafts]
-    connect(drafts, compiler)
-    if not compiler.findings.failed:
-        compiler.check_readings(Upstream(drafts), document.params, document.state)
+    upstream = Upstream(drafts) if connect(drafts, compiler) else None
+    compiler.check_readings([draft.id for draft in drafts], upstream, document.params, document.state)
     if compiler.findings.failed:
         return None
     config = document.config
@@ -115,7 +114,8 @@ def _type_of(draft: Draft, compiler: Compiler) -> StepType:
                 f"write `type: {meant}`, or take `{key}` out",
             )
     needed = " or ".join(f"`{key}`" for key, meant in _BLOCKS if meant is kind)
-    if kind in _ROUTING | {StepType.MAP} and not any(meant is kind for _, meant in present):
+    lacking = kind in _ROUTING | {StepType.MAP} and not any(meant is kind for _, meant in present)
+    if lacking and not compiler.damaged(draft.at):
         compiler.error((*draft.at, "type"), f"a {kind} step needs {needed}: add it, or take `type` out")
     return kind
 
@@ -169,7 +169,7 @@ def _plan_task(draft: Draft, config: ConfigDocument, compiler: Compiler) -> Task
     if draft.type in _ROUTING or step.steps is not None:
         _refuse_task(draft, compiler)
         return None
-    if step.image is None and step.command is None:
+    if step.image is None and step.command is None and not compiler.damaged(at):
         compiler.error(
             at,
             f"the step {quoted(draft.id)} has nothing to run: give it an `image`, a `command`, or both",
@@ -310,7 +310,7 @@ def _check_decision_branches(draft: Draft, compiler: Compiler) -> None:
                 (*at, "branches", index),
                 f"the branch {quoted(way.id)} has no `condition` and is not the `default`: add one",
             )
-    if decision.default is not None and decision.default not in ids:
+    if decision.default is not None and decision.default not in {*ids, *compiler.forgiven}:
         compiler.error(
             (*at, "default"),
             f"`default`: there is no branch {show(decision.default)}: "

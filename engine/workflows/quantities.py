@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from engine.workflows.fields import Reads, problem, resolved, scalar_of, wrong
+from engine.workflows.fields import Reads, resolved, scalar_of, wrong
 
 MAX_SECONDS = 366 * 24 * 3600.0
 MIN_MEMORY = 6 * 1024 * 1024
@@ -15,7 +15,7 @@ def read_percentage(node: object) -> float:
     """A number from 0 to 100; `10%` is accepted as text."""
     expected = "a percentage from 0 to 100"
     scalar = scalar_of(node, expected)
-    value = resolved(scalar)
+    value = resolved(scalar, expected)
     if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?%", value):
         value = float(value[:-1])
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
@@ -35,10 +35,8 @@ def read_duration(node: object) -> float:
     scalar = scalar_of(node, expected)
     text = scalar.text.strip()
     if scalar.plain:
-        value = resolved(scalar)
-        if value is None:
-            raise problem("has no value: write a duration, or take the line out")
-        if isinstance(value, bool):
+        value = resolved(scalar, expected)
+        if value is None or isinstance(value, bool):
             raise wrong(node, expected)
         if isinstance(value, (int, float)):
             return _seconds(float(value), node, expected)
@@ -85,8 +83,8 @@ def read_memory(node: object) -> int:
     """Bytes, from a number of bytes or a text with a unit."""
     expected = "a memory size such as 256Mi, 1Gi, 500M or a number of bytes"
     scalar = scalar_of(node, expected)
-    if scalar.plain:
-        resolved(scalar)
+    if scalar.plain and resolved(scalar, expected) is None:
+        raise wrong(node, expected)
     text = scalar.text.strip()
     if re.fullmatch(r"[0-9]{1,18}[mgt]b?", text):
         unit = text.rstrip("b")[-1].upper()
@@ -110,8 +108,8 @@ def read_cpus(node: object) -> int:
     """Nano-CPUs, from nano-CPUs (500000000), CPUs ("0.5", 2) or milli-CPUs ("500m")."""
     expected = 'a number of CPUs such as "0.5" or 2, or nano-CPUs such as 500000000'
     scalar = scalar_of(node, expected)
-    if scalar.plain:
-        resolved(scalar)
+    if scalar.plain and resolved(scalar, expected) is None:
+        raise wrong(node, expected)
     text = scalar.text.strip()
     if re.fullmatch(r"[0-9]{1,9}m", text):
         nanos = int(text[:-1]) * 1_000_000

@@ -30,7 +30,7 @@ def json_schema() -> dict[str, Any]:
     definitions["Param"] = {"anyOf": [param, short]}
     del definitions["ParamDocument"]
     names = schema["properties"]["params"]["patternProperties"]
-    names.update(dict.fromkeys(names, {"$ref": "#/$defs/Param"}))
+    names.update({name: {"$ref": "#/$defs/Param"} for name in names})
     schema["properties"]["params"]["additionalProperties"] = False
     schema["patternProperties"] = {"^x-": {"description": "ignored: a place for anchors"}}
     return {"$schema": DIALECT, "title": "Agentainer workflow", **schema}

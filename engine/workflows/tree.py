@@ -40,19 +40,28 @@ class Scalar:
 
 
 class Table(dict[str, Any]):
-    """A mapping; remembers where it and each of its keys stand."""
+    """A mapping; remembers where it and each of its keys stand.
 
-    __slots__ = ("key_positions", "position")
+    `damaged` is set once something wrong was taken out of it, so that what is then missing is not reported
+    as a second problem.
+    """
+
+    __slots__ = ("damaged", "key_positions", "position")
 
     def __init__(self, position: Position) -> None:
         super().__init__()
         self.position = position
+        self.damaged = False
         self.key_positions: dict[str, Position] = {}
 
     def put(self, key: str, value: Node, position: Position) -> None:
         """Set `key`, which stands at `position`."""
         self[key] = value
         self.key_positions[key] = position
+
+    def move(self, key: str, to: Table, name: str) -> None:
+        """Put the value of `key` into `to` under `name`; it keeps its positions."""
+        to.put(name, self.pop(key), self.key_positions.pop(key))
 
 
 class Items(list[Any]):
@@ -231,6 +240,22 @@ def text_complaint(text: str) -> str:
     if any("\ud800" <= char <= "\udfff" for char in text):
         return "the text contains half of a surrogate pair, which is no character: take it out"
     return ""
+
+
+def is_null(node: object) -> bool:
+    """Whether a node is a plain null."""
+    return isinstance(node, Scalar) and node.plain and node.text in _NULL
+
+
+def node_at(root: Node, path: Sequence[str | int]) -> Node | None:
+    """The node at `path`, if there is one."""
+    node: Any = root
+    for part in path:
+        try:
+            node = node[part]
+        except (LookupError, TypeError):
+            return None
+    return node  # type: ignore[no-any-return]
 
 
 def describe(node: object) -> str:

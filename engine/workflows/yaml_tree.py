@@ -224,6 +224,11 @@ _EXPLANATIONS = (
     ("found undefined tag handle", "YAML tags (`!…`) are refused: put a text that begins with `!` in quotes"),
     ("did not find expected whitespace or line break", "a blank is missing after this character"),
     ("did not find expected <document start>", "the value above has ended already: check the indentation"),
+    (
+        "expected alphabetic or numeric character",
+        "`*` and `&` begin aliases and anchors: put a text in quotes",
+    ),
+    ("invalid Unicode character escape", "this escape stands for no character: take it out"),
     ("did not find expected comment or line break", "nothing may follow `|` or `>` on the line"),
     ("block sequence entries are not allowed", "a list item `- ` cannot stand here: begin a new line for it"),
 )

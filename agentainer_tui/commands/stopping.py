@@ -1,0 +1,47 @@
+"""`cancel`: end a run that is live here, in another process, or was left behind by a dead one."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from agentainer_tui.commands.console import err, out
+from agentainer_tui.commands.invocation import settings_of
+from agentainer_tui.text import duration
+from engine.errors import UnavailableError
+from engine.events import RunStatus
+from engine.facade import RunRecord, cancel_run, open_history
+
+if TYPE_CHECKING:
+    from engine.facade import Settings
+
+# Beyond the grace: time for SIGKILL, for the agents' removal and for the last commits.
+_PATIENCE = 30.0
+_POLL = 0.1
+
+
+def cancel(options: Namespace) -> int:
+    """`agentainer cancel RUN`; 0 once it has stopped."""
+    settings = settings_of(options)
+    run = asyncio.run(_cancel(settings, options.run, hurry=options.now))
+    out.line(f"run {run.id} is {run.status.replace('_', ' ')}")
+    return 0
+
+
+async def _cancel(settings: Settings, ref: str, *, hurry: bool) -> RunRecord:
+    run = await cancel_run(settings, ref, by="agentainer cancel", hurry=hurry)
+    if not RunStatus(run.status).is_terminal and not hurry:
+        err.line(f"run {run.id}: its tasks have {duration(settings.stop_grace)} to stop")
+    async with open_history(settings) as history:
+        try:
+            async with asyncio.timeout(settings.stop_grace + _PATIENCE):
+                while not RunStatus(run.status).is_terminal:
+                    await asyncio.sleep(_POLL)
+                    run = await history.run(run.id)
+        except TimeoutError:
+            raise UnavailableError(
+                f"run {run.id} is marked as cancelled, but has not ended",
+                hint="see `agentainer show` and `agentainer doctor`",
+            ) from None
+    return run

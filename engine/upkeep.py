@@ -1,0 +1,205 @@
+"""What can be asked of a home from outside a run, also while an engine in another process holds it.
+
+The other half of the public face: `facade.Engine` executes runs, this looks after what they leave.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import BackendError, UnavailableError, UsageError
+from engine.events import RunStatus
+from engine.facade import Engine, KeptAgent, instance_id, make_backend, open_history
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.agents.backend import AgentInfo as AgentInfo
+    from engine.history.lease import Holder as Holder
+    from engine.history.log_format import LogLine as LogLine
+    from engine.history.log_reader import LogReader as LogReader
+    from engine.history.records import RunRecord
+    from engine.settings import Settings
+    from engine.workflows.catalog import CatalogEntry as CatalogEntry
+    from engine.workflows.catalog import WorkflowCatalog as WorkflowCatalog
+
+# A request to a live engine has to be answered soon; so much deleting at a time is.
+_RUNS_PER_REQUEST = 20
+_PAGE = 500
+
+
+async def read_directory(directory: Path) -> WorkflowCatalog:
+    """The workflows of a directory as they are now, without watching it.
+
+    Raises:
+        UsageError: there is no such directory, or it cannot be read.
+    """
+    from engine.workflows.catalog import WorkflowCatalog
+
+    catalog = WorkflowCatalog(directory)
+    await catalog.refresh()
+    if catalog.problem:
+        raise UsageError(catalog.problem, hint="give a directory that holds workflow files")
+    return catalog
+
+
+def open_log(settings: Settings, log: str) -> LogReader:
+    """The log of an attempt, by the `log` of its record."""
+    from engine.history.log_reader import LogReader
+    from engine.history.logs import log_file
+
+    return LogReader(log_file(settings.logs, log))
+
+
+def holder(settings: Settings) -> Holder | None:
+    """Which process has an engine on the home now, if any."""
+    from engine.history.lease import Lease
+
+    return Lease.holder(settings.home)
+
+
+async def live_status(settings: Settings) -> dict[str, Any]:
+    """What the live engine says of itself: `pid`, `active` runs, `backend`, `redis`, `redis_url`.
+
+    Raises:
+        UnavailableError: it does not answer.
+    """
+    return await _ask(settings, {"command": "status"})
+
+
+# -- agents -------------------------------------------------------------------------------------------
+
+
+async def existing_agents(settings: Settings) -> tuple[list[AgentInfo], list[str]]:
+    """The agents of the home that exist now, on every backend that is asked for, by age.
+
+    Returns:
+        The agents, and for each backend that could not be asked a sentence why.
+    """
+    if not (settings.home / "instance").exists():
+        return [], []  # no engine was ever here, and nothing has to be made to find nothing
+    agents: list[AgentInfo] = []
+    problems = []
+    for name in ("docker", "process") if settings.backend == "auto" else (settings.backend,):
+        backend = make_backend(settings, name)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(backend.close)
+            try:
+                await backend.open()
+                agents += await backend.list_agents(instance_id(settings.home))
+            except (UnavailableError, BackendError) as error:
+                if settings.backend != "auto":
+                    raise UnavailableError(
+                        f"agents cannot be listed: {error.message}", hint=error.hint
+                    ) from error
+                problems.append(error.message)
+    return sorted(agents, key=lambda agent: (agent.created_at is None, str(agent.created_at))), problems
+
+
+async def kept_agents(settings: Settings, ref: str | None = None) -> tuple[list[KeptAgent], list[str]]:
+    """Agents that were kept for inspection and still exist, of one run or of all, oldest first.
+
+    Returns:
+        The agents, and for each backend that could not be asked a sentence why.
+    """
+    async with open_history(settings) as history:
+        run_id = None if ref is None else (await history.run(ref)).id
+        records = await history.kept_agents(run_id)
+        unfinished = {run.id for run in await history.unfinished()}
+    if not records:
+        return [], []
+    found, problems = await existing_agents(settings)
+    infos = {info.name: info for info in found}
+    kept = [
+        KeptAgent(record, info.identity.workflow, info.phase.value, info.size_bytes)
+        for record in records
+        if (info := infos.get(record.agent)) is not None and record.run_id not in unfinished
+    ]
+    return kept, problems
+
+
+async def remove_agents(settings: Settings, agents: Sequence[KeptAgent]) -> list[str]:
+    """Remove exactly these kept agents; returns the names of those that are gone now.
+
+    Raises:
+        UnavailableError: the engine that holds the home does not answer.
+        BackendError: one could not be removed.
+    """
+    by_backend: defaultdict[str, list[str]] = defaultdict(list)
+    for agent in agents:
+        by_backend[agent.attempt.backend].append(agent.name)
+    gone: list[str] = []
+    for backend, names in by_backend.items():
+        if holder(settings) is not None:
+            answer = await _ask(settings, {"command": "cleanup", "agents": names})
+            gone += answer["gone"]
+            continue
+        chosen = settings.model_copy(update={"backend": backend})
+        async with await Engine.open(chosen, recover=False) as engine:
+            gone += await engine.cleanup(names)
+    return gone
+
+
+# -- old runs -----------------------------------------------------------------------------------------
+
+
+async def old_runs(settings: Settings, *, before: str | None, keep: int | None) -> list[RunRecord]:
+    """Finished runs that may be deleted, oldest first: those that have no kept agents.
+
+    Args:
+        settings: of the home.
+        before: only runs that ended before this time (ISO 8601 UTC).
+        keep: only runs that are not among the newest so many of their workflow.
+    """
+    found: list[RunRecord] = []
+    seen: defaultdict[str, int] = defaultdict(int)
+    async with open_history(settings) as history:
+        with_agents = {record.run_id for record in await history.kept_agents()}
+        page = await history.runs(limit=_PAGE)
+        while page:
+            for run in page:
+                seen[run.workflow] += 1
+                if (
+                    RunStatus(run.status).is_terminal
+                    and run.id not in with_agents
+                    and (before is None or (run.finished_at or run.created_at) < before)
+                    and (keep is None or seen[run.workflow] > keep)
+                ):
+                    found.append(run)
+            page = await history.runs(limit=_PAGE, before=page[-1].seq)
+    return found[::-1]
+
+
+async def delete_runs(settings: Settings, run_ids: Sequence[str]) -> None:
+    """Delete finished runs from the history, with their logs.
+
+    Raises:
+        UsageError: one is not over, or has kept agents; those before it are gone.
+        HistoryError: the database or the log files could not be changed.
+        UnavailableError: the engine that holds the home does not answer.
+    """
+    from engine.history.journal import Journal
+    from engine.history.lease import Lease
+    from engine.history.retention import delete_run
+
+    if holder(settings) is not None:
+        for start in range(0, len(run_ids), _RUNS_PER_REQUEST):
+            some = list(run_ids[start : start + _RUNS_PER_REQUEST])
+            await _ask(settings, {"command": "delete", "runs": some})
+        return
+    lease = Lease.acquire(settings.home)
+    try:
+        async with await Journal.open(settings.database) as journal:
+            for run_id in run_ids:
+                await delete_run(journal, settings.logs, run_id)
+    finally:
+        lease.release()
+
+
+async def _ask(settings: Settings, request: dict[str, Any]) -> dict[str, Any]:
+    from engine.service.control import ask
+
+    return await ask(settings.home, request)

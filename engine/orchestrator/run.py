@@ -11,12 +11,14 @@ from engine.clock import isoformat
 from engine.errors import Reason, StateStoreError
 from engine.events import EventType, RunStatus, StepStatus
 from engine.history.records import RunDetail, StepRecord
-from engine.orchestrator.context import RunContext, Services, Stop
+from engine.orchestrator.attempt import Unit
+from engine.orchestrator.context import RunContext, Services, Stop, Track
 from engine.orchestrator.graph import Graph
 from engine.orchestrator.kinds import kind_of, track_of
 from engine.orchestrator.outcome import Outcome, failed, skipped
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.states import check_run_move
+from engine.orchestrator.units import abandon
 from engine.orchestrator.verdict import RunEnd, run_end
 from engine.state.store import RedisAccess
 from engine.workflows.plan import Plan, PlanStep
@@ -112,6 +114,8 @@ class RunExecutor:
         known = self._known_outcomes()
         for step_id, outcome in known.items():
             run.finish_step(step_id, outcome)
+        if run.stop is not None:
+            await self._abandon_begun()
         nodes = [step for step in self._plan.steps.values() if step.parent is None]
         graph = Graph(run, nodes, known, self, self._top)
         if self._plan.timeout is not None:
@@ -140,6 +144,18 @@ class RunExecutor:
         )
         await run.refresh()
         await run.tell_status(self._document())
+
+    async def _abandon_begun(self) -> None:
+        """End what an interrupted engine had begun in a run that will not go on: agents, attempts, items."""
+        run = self.context
+        for record in self._prior.values():
+            step = self._plan.steps[record.id]
+            await abandon(run, Unit(step), record.attempts)
+            for item in record.items:
+                await abandon(run, Unit(step, item.index), item.attempts)
+                if not StepStatus(item.status).is_terminal:
+                    track = Track(run, step.id, item.index, StepStatus(item.status))
+                    run.record(track.finished(run.stopped_outcome()))
 
     async def _members(self, step: PlanStep, prior: StepRecord | None) -> Outcome:
         """A parallel step that holds its members: they run together, it ends when all of them have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
@@ -17,6 +18,26 @@ from engine.orchestrator.slots import Slots
 from engine.workflows.plan import CleanupPolicy
 
 Conclusion = Callable[[Outcome], Awaitable[tuple[Outcome, Event]]]
+
+
+async def abandon(run: RunContext, unit: Unit, prior: Sequence[AttemptRecord]) -> None:
+    """End the attempts of a unit that an interrupted engine left open in a run that will not go on."""
+    keep = keeps_agents(unit.step.cleanup, ok=False)
+    for record in prior:
+        attempt = Attempt(run, unit, record.number, StepStatus(record.status))
+        if not StepStatus(record.status).is_terminal:
+            with contextlib.suppress(BackendError):
+                await run.services.backend.kill(attempt.agent)
+            await run.record(attempt.finished(run.stopped_outcome(), kept=keep))
+        elif not record.kept:
+            continue
+        if not keep:
+            await attempt.remove("recovery")
+
+
+def keeps_agents(policy: CleanupPolicy, *, ok: bool) -> bool:
+    """Whether a cleanup policy keeps the agents of a unit that ended well (`ok`) or not."""
+    return policy is CleanupPolicy.NEVER or (policy is CleanupPolicy.ON_SUCCESS and not ok)
 
 
 class UnitRunner:
@@ -195,8 +216,7 @@ class UnitRunner:
 
     def _close(self, outcome: Outcome, finishing: Event) -> None:
         """Record the end and act on the cleanup policy; removal goes on in the background."""
-        policy = self._unit.step.cleanup
-        keep = policy is CleanupPolicy.NEVER or (policy is CleanupPolicy.ON_SUCCESS and not outcome.ok)
+        keep = keeps_agents(self._unit.step.cleanup, ok=outcome.ok)
         events = [finishing]
         if self._open is not None:
             events.insert(0, self._open.finished(outcome, kept=keep))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from engine.agents.backend import AgentSpec
@@ -140,8 +141,10 @@ def test_agents_that_belong_to_nothing_are_reaped_and_kept_ones_are_not(tmp_path
             "name: keep\nconfig: {cleanup_policy: never}\nsteps:\n  - {id: a, command: ['x']}\n"
         )
         name = step_of(kept, "a").attempts[0].agent
-        stray = next(iter(world.backend.agents.values()))
-        world.backend.agents["agentainer-stray-1"] = stray
+        agent = world.backend.agents[name]
+        identity = replace(agent.spec.identity, run_id="0123456789ab")
+        stray = replace(agent, spec=replace(agent.spec, name="agentainer-stray-1", identity=identity))
+        world.backend.agents[stray.spec.name] = stray
         reaped = await world.orchestrator.reap(world.services, frozenset({name}))
         assert [info.name for info in reaped] == [stray.spec.name]
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _REAL_WAIT = 0.02  # seconds between looks at work outside the loop, which also wakes it by itself
+_CANCEL_ROUNDS = 50
 _PATIENCE = 30.0  # real seconds that such work may take
 
 
@@ -89,11 +90,11 @@ def run_virtual(main: Callable[[VirtualTimeLoop], Coroutine[Any, Any, T]]) -> T:
         asyncio.set_event_loop(loop)
         return loop.run_until_complete(main(loop))
     finally:
-        with loop.outside():
-            leftovers = asyncio.all_tasks(loop)
-            for task in leftovers:
+        # More than once: a task may answer its cancellation with work of its own, which is cancelled too.
+        for _ in range(_CANCEL_ROUNDS):
+            for task in asyncio.all_tasks(loop):
                 task.cancel()
-            loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
         loop.close()

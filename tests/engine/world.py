@@ -8,20 +8,19 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.history.logs import LogWriter
-from engine.state.memory_store import MemoryStateStore
-
 from engine.agents.backend import AgentSpec
 from engine.agents.memory import Behaviour, MemoryBackend, Script
 from engine.clock import LoopClock
 from engine.events import Event, EventType, RunStatus, StepStatus
 from engine.history.journal import Journal
+from engine.history.logs import LogWriter
 from engine.history.reader import Reader
 from engine.history.records import RunDetail, StepRecord
 from engine.orchestrator.context import Services
 from engine.orchestrator.manager import Orchestrator
 from engine.orchestrator.slots import Slots
 from engine.settings import Settings
+from engine.state.memory_store import MemoryStateStore
 from engine.workflows.loader import load_text
 from engine.workflows.params import resolve_params
 from engine.workflows.plan import Plan
@@ -37,15 +36,38 @@ def plan_of(document: str) -> Plan:
     return loaded.plan
 
 
+class Life:
+    """Of one engine. Once it is over, its calls hang; once it is buried, they end as cancelled."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._buried = False
+        self._hanging: list[asyncio.Future[Any]] = []
+
+    def hang(self) -> asyncio.Future[Any]:
+        """What a dead engine's call comes to."""
+        future = asyncio.get_running_loop().create_future()
+        self._hanging.append(future)
+        if self._buried:
+            future.cancel()
+        return future
+
+    def bury(self) -> None:
+        """Let what hangs end, so that the test can."""
+        self._buried = True
+        for future in self._hanging:
+            future.cancel()
+
+
 class Mortal:
-    """Passes calls on to something that outlives the engine; after `die` every call hangs for ever.
+    """Passes calls on to something that outlives the engine, as long as the engine lives.
 
     That is what a killed engine looks like from outside: it does nothing more, and nothing is undone.
     """
 
-    def __init__(self, inner: Any, alive: asyncio.Event) -> None:
+    def __init__(self, inner: Any, life: Life) -> None:
         self._inner = inner
-        self._dead = alive
+        self._life = life
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
@@ -53,9 +75,7 @@ class Mortal:
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if self._dead.is_set():
-                return asyncio.get_running_loop().create_future()
-            return found(*args, **kwargs)
+            return self._life.hang() if self._life.over else found(*args, **kwargs)
 
         return call
 
@@ -69,6 +89,7 @@ class World:
         self.backend = MemoryBackend(behaviour)
         self.store = MemoryStateStore()
         self.clock = LoopClock()
+        self.lives: list[Life] = []
 
     async def open(self) -> None:
         """Open history and store, make the orchestrator."""
@@ -83,11 +104,12 @@ class World:
 
     def boot(self) -> None:
         """A fresh engine on what there is."""
-        self.dead = asyncio.Event()
+        self.life = Life()
+        self.lives.append(self.life)
         self.services = Services(
-            journal=Mortal(self.journal, self.dead),
-            store=Mortal(self.store, self.dead),
-            backend=Mortal(self.backend, self.dead),
+            journal=Mortal(self.journal, self.life),
+            store=Mortal(self.store, self.life),
+            backend=Mortal(self.backend, self.life),
             facts=self.facts,
             clock=self.clock,
             settings=self.settings,
@@ -101,7 +123,7 @@ class World:
         """Kill the engine and boot another; returns the run as the history has it then."""
         while self.journal.in_flight:
             await asyncio.sleep(0)
-        self.dead.set()
+        self.life.over = True
         self.boot()
         return await self.detail(run_id)
 
@@ -113,6 +135,8 @@ class World:
     async def close(self) -> None:
         """Close what was opened."""
         await self.orchestrator.close(by="test")
+        for life in self.lives[:-1]:
+            life.bury()
         with self.loop.outside():
             await self.reader.close()
             await self.journal.close()

@@ -21,6 +21,9 @@ Row = tuple[Any, ...]
 # SQLite waits that long (s) for a lock; readers of a write-ahead log hardly ever meet one.
 _BUSY_TIMEOUT = 5.0
 
+# What SQLite says when it cannot make the index of a write-ahead log.
+_NO_INDEX = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+
 
 class ReadConnection:
     """One read-only connection. Where there is no database (yet), every query finds nothing."""
@@ -52,11 +55,12 @@ class ReadConnection:
                 if connection is None:
                     yield Snapshot(None)
                     return
-                await connection.execute("BEGIN")
                 try:
+                    await connection.execute("BEGIN")
                     yield Snapshot(connection)
                 finally:
-                    await connection.execute("COMMIT")
+                    # Queued behind a BEGIN whose awaiter was cancelled, and nothing without one.
+                    await connection.rollback()
             except sqlite3.Error as error:
                 raise explain(error, self._path) from None
 
@@ -80,7 +84,7 @@ class ReadConnection:
             # On a read-only medium the write-ahead log's index cannot be made. Without a log there
             # nobody can be writing, and the file can be read as it stands.
             log = self._path.with_name(f"{self._path.name}-wal")
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or log.exists():
+            if error.sqlite_errorcode & 0xFF not in _NO_INDEX or log.exists():
                 raise
             return await self._checked(reader_uri(self._path, immutable=True))
 

@@ -1,0 +1,1 @@
+"""Durable history on real SQLite files."""

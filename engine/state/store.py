@@ -38,11 +38,24 @@ class TaskRecord:
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """What a task left in Redis: the raw text of its result, of its error, and what it announced."""
+    """What a task left in Redis.
+
+    Attributes:
+        result: the raw text of its result key; None if there is none, or none that can be taken.
+        error: the text of its error key, bounded.
+        announced: `completed` or `error` as last published; None: nothing (yet), or a `completed` without a
+            result, which is not believed: anyone in the run can publish.
+        problem: why what it left cannot be taken (too long, not UTF-8, not a string), in a sentence.
+    """
 
     result: str | None = None
     error: str | None = None
-    announced: str | None = None  # "completed" | "error" | None: nothing was published (yet)
+    announced: str | None = None
+    problem: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether the task has left anything that ends the waiting for it."""
+        return self.result is not None or self.error is not None or self.problem is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,7 @@ class Completion(Protocol):
     """The announcement of one task, subscribed to before its agent exists."""
 
     async def wait(self) -> TaskOutcome:
-        """Wait until the task has announced itself or left a result or error that can be read.
+        """Wait until the task has left a result or an error, announced or not.
 
         Pub/sub is only the wake-up: keys are read after the subscription stands, at every message, after
         every reconnect, and on a slow poll. Cancellable. Raises StateStoreError only when Redis stays

@@ -272,8 +272,13 @@ class DockerBackend:
         found = await self._engine.calls(
             "list our containers", "containers", all=True, size=True, filters={"label": [wanted]}
         )
+        known = self._engine.by_id
         agents = [info_of_listing(container) for container in found]
-        return [agent for agent in agents if agent.identity.instance]
+        return [
+            known[agent.agent_id].correct(agent) if agent.agent_id in known else agent
+            for agent in agents
+            if agent.identity.instance
+        ]
 
     def shell_command(self, name: str) -> list[str] | None:
         """A shell in the running container, or, after its exit, in a copy of its files."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from engine.agents.backend import AgentSpec, Exit, LogSink
+from engine.agents.backend import AgentInfo, AgentPhase, AgentSpec, Exit, LogSink
 from engine.agents.docker_actions import init_failure, inspect, make_container, remove_container, start_error
 from engine.agents.docker_calls import Calls, Deadlines, EngineRefusedError, EngineSilentError
 from engine.agents.docker_connection import Address
@@ -91,6 +91,12 @@ class Container:
     def running(self) -> bool:
         """Started, and not known to have ended."""
         return self.started and not self._exited.is_set()
+
+    def correct(self, info: AgentInfo) -> AgentInfo:
+        """The engine tells of an exit a moment before its list shows it: what we know is newer."""
+        if self._end is None or info.phase is AgentPhase.EXITED:
+            return info
+        return replace(info, phase=AgentPhase.EXITED, exit_code=self._end.code)
 
     # -- beginning ------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """What is written down about local agents, so that those of a crashed engine are found, shown and ended.
 
 Each agent has a record `<home>/work/<name>.jsonl` beside its directory, which only grows. A process is
-recognised by its id and its start time together, and on Linux also by a variable in its environment, which its
-descendants inherit wherever they go.
+recognised by its id and its start time together, and on Linux also by a variable in its environment, which
+its descendants inherit wherever they go.
 """
 
 from __future__ import annotations
@@ -185,23 +185,23 @@ def _disk_error(name: str, error: OSError) -> BackendError:
 
 
 def remove_tree(directory: Path) -> None:
-    """Remove a directory, also where a task took away its own permissions; links are not followed."""
-
-    def retry(function: Any, path: str, _: Any) -> None:
-        parent = Path(path).parent
-        for blocked in (parent, Path(path)):
-            if not blocked.is_symlink() and blocked.is_dir():
-                blocked.chmod(stat.S_IRWXU)
-        if function is os.rmdir or function is os.unlink:
-            function(path)
-        else:
-            remove_tree(Path(path))
-
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            directory.rmdir()  # most are empty
-        except OSError:
-            shutil.rmtree(directory, onerror=retry)
+    """Remove a directory, also where a task took permissions away from its own; links are not followed."""
+    try:
+        directory.rmdir()  # most are empty
+        return
+    except FileNotFoundError:
+        return
+    except OSError:
+        pass
+    try:
+        shutil.rmtree(directory)
+    except PermissionError:
+        directory.chmod(stat.S_IRWXU)
+        for place, names, _ in os.walk(directory):
+            for below in (Path(place, name) for name in names):
+                if not below.is_symlink():
+                    below.chmod(stat.S_IRWXU)
+        shutil.rmtree(directory)
 
 
 def size_of(directory: Path) -> int:

@@ -1,0 +1,1 @@
+"""Tests of the Agent Manager that need no Docker engine."""

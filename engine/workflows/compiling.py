@@ -99,7 +99,7 @@ class Compiler:
         kind = "simple" if simple else next(iter(combined))
         if document.type not in (None, kind):
             self.error(
-                (*at, "type"), f"`{label}.type`: found {document.type}, but this is a {kind} condition"
+                (*at, "type"), f"`{label}.type`: found {document.type}, but the keys are those of {kind}"
             )
         if simple:
             return self._comparison(document, at, step_id, label)
@@ -218,6 +218,6 @@ class Compiler:
             elif kind == "steps" and upstream and not upstream.finished_before(name, reading.step_id):
                 self.findings.warning(
                     reading.position,
-                    f"{show(reading.path.source)}: {quoted(reading.step_id)} does not wait for {quoted(name)}, "
-                    "which may not be finished then: add it to `depends_on`",
+                    f"{show(reading.path.source)}: {quoted(reading.step_id)} does not wait for "
+                    f"{quoted(name)}, which may not be finished then: add it to `depends_on`",
                 )

@@ -42,19 +42,24 @@ def read_text(path: Path) -> str:
         raise UnreadableError(_why(error)) from None
     except ValueError:
         raise UnreadableError("the file name contains a NUL character") from None
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
-        if stat.S_ISDIR(facts.st_mode):
-            raise UnreadableError("this is a directory, not a workflow file: give a file in it")
-        if not stat.S_ISREG(facts.st_mode):
-            raise UnreadableError("this is not a regular file: copy the document into one")
-        if facts.st_size > MAX_BYTES:
-            raise UnreadableError(_too_large(facts.st_size))
-        try:
+    try:
+        _check(os.fstat(descriptor))
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise UnreadableError(_why(error)) from None
+    except OSError as error:
+        raise UnreadableError(_why(error)) from None
+    finally:
+        os.close(descriptor)
     return decode(data)
+
+
+def _check(facts: os.stat_result) -> None:
+    if stat.S_ISDIR(facts.st_mode):
+        raise UnreadableError("this is a directory, not a workflow file: give a file in it")
+    if not stat.S_ISREG(facts.st_mode):
+        raise UnreadableError("this is not a regular file: copy the document into one")
+    if facts.st_size > MAX_BYTES:
+        raise UnreadableError(_too_large(facts.st_size))
 
 
 def decode(data: bytes) -> str:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentainer_tui.views import RunRow
 from engine.errors import Problem
@@ -16,8 +15,6 @@ from engine.events import Event
 
 if TYPE_CHECKING:
     from engine.facade import KeptAgent, ParamSpec
-
-Stream = Literal["stdout", "stderr"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +51,12 @@ class EngineFacts:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where the app starts from; events after `seq` are still to come."""
+    """Where the app starts from: the newest page of runs, the last run of each workflow."""
 
     facts: EngineFacts
     workflows: tuple[WorkflowEntry, ...]
     runs: tuple[RunRow, ...]
-    seq: int
+    last_runs: tuple[RunRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +70,34 @@ class RetryScope:
 
 @dataclass(frozen=True, slots=True)
 class AttemptKey:
-    """Which attempt a log belongs to."""
+    """Which attempt a log belongs to; `log` is where it is, as the attempt's first event says."""
 
     run_id: str
     step_id: str
     item: int | None
     number: int
+    log: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of an attempt's output, as the program wrote it (not yet safe to show)."""
+    """One line of an attempt's output, as the program wrote it (not yet safe to show).
 
-    time: datetime
-    stream: Stream
+    A `partial` one goes on in the next line of its stream. `time` is ISO 8601 UTC, empty if not known.
+    """
+
+    time: str
+    stream: str
     text: str
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LogBatch:
-    """Some lines that follow those of the batch before; `skipped` were left out before the first."""
+    """Some lines that follow those of the batch before; with `cut`, there are earlier ones."""
 
     lines: Sequence[LogLine] = field(default_factory=tuple)
-    skipped: int = 0
+    cut: bool = False
 
 
 class Client(Protocol):
@@ -109,12 +111,12 @@ class Client(Protocol):
         """
         ...
 
-    async def snapshot(self) -> Snapshot:
-        """Everything the first screen shows."""
+    async def snapshot(self, *, page: int) -> Snapshot:
+        """Everything the first screen shows, with the newest `page` runs; asked for once."""
         ...
 
-    def events(self, after: int) -> AsyncIterator[Sequence[Event]]:
-        """Committed events with a greater sequence number, in order, in batches as they come; endless."""
+    def events(self) -> AsyncIterator[Sequence[Event]]:
+        """What was committed since the snapshot, in order and without a gap, in batches as it comes."""
         ...
 
     def workflow_changes(self) -> AsyncIterator[tuple[WorkflowEntry, ...]]:

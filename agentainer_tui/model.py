@@ -169,7 +169,6 @@ class _Draft:
         """One more try, never written over an earlier one."""
         attempt = AttemptView(
             number=event.attempt or 0,
-            status=StepStatus.RUNNING,
             task_id=data.get("task_id", ""),
             agent=data.get("agent", ""),
             backend=data.get("backend", ""),
@@ -183,7 +182,12 @@ class _Draft:
 
     def attempt_started(self, event: Event, data: Mapping[str, Any]) -> None:
         """Its agent runs."""
-        self._change_attempt(event, started_at=event.time.timestamp(), agent_id=data.get("agent_id") or "")
+        self._change_attempt(
+            event,
+            status=StepStatus(data.get("status", StepStatus.RUNNING)),
+            started_at=event.time.timestamp(),
+            agent_id=data.get("agent_id") or "",
+        )
         self._change(event, waiting="", waiting_detail="")
 
     def attempt_finished(self, event: Event, data: Mapping[str, Any]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.clock import parse_time
 from engine.events import RunStatus, StepStatus
+
+if TYPE_CHECKING:
+    from engine.facade import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,24 @@ def row_of(view: RunView) -> RunRow:
         finished_at=view.finished_at,
         done=view.done,
         total=len(view.steps),
+    )
+
+
+def row_of_record(record: RunRecord) -> RunRow:
+    """The list row of a run as the history has it, without the number of its steps."""
+    return RunRow(
+        id=record.id,
+        workflow=record.workflow,
+        status=RunStatus(record.status),
+        seq=record.seq,
+        reason=record.reason or "",
+        error=record.error or "",
+        backend=record.backend,
+        params=record.params,
+        retry_of=record.retry_of or "",
+        created_at=seconds(record.created_at),
+        started_at=seconds(record.started_at),
+        finished_at=seconds(record.finished_at),
     )
 
 

@@ -55,12 +55,11 @@ class LinesView(Inked, can_focus=True):
         self._take(new)
         self._settle(follow=follow)
 
-    def drop_first(self, count: int) -> None:
-        """Forget the oldest lines (unwrapped views only); what is on screen stays in place."""
-        del self._source[:count]
-        del self._lines[:count]
-        self.scroll_to(y=max(0, self.scroll_offset.y - count), animate=False)
-        self._settle(follow=False)
+    def replace_line(self, place: int, new: Line) -> None:
+        """Show another line in place of one (unwrapped views only)."""
+        self._source[place] = self._lines[place] = new
+        self._widest = max(self._widest, sum(cell_len(text) for text, _ in new))
+        self.refresh_line(place)
 
     def clear(self) -> None:
         """No lines at all."""

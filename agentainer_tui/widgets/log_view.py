@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 
 from textual.message import Message
 
 from agentainer_tui.client import LogBatch, LogLine
-from agentainer_tui.text import clean_output, counted
+from agentainer_tui.text import clean_output
 from agentainer_tui.widgets.lines_view import Line, LinesView, line
+from engine.clock import parse_time
+
+# A line without an end is shown as several from this length on.
+_JOIN_LIMIT = 64 * 1024
 
 # Lines held in memory; the file of the attempt has all of them.
 MAX_LINES = 50_000
@@ -35,39 +39,82 @@ class LogView(LinesView):
         self.unseen = 0
         self.times = False
         self._log: list[LogLine] = []
-        self._skipped = 0
+        self._cut = False
         self._notice = ""
+        # Lines whose end is still to come, by stream: their numbers, counted from the first line ever.
+        self._open: dict[str, int] = {}
+        self._dropped = 0
+        self._head = 0
 
     def reset(self, notice: str = "") -> None:
         """Show another attempt's log: nothing yet but, perhaps, a notice why."""
         self._log.clear()
-        self._skipped, self.unseen, self.following = 0, 0, True
+        self._open.clear()
+        self._cut, self._dropped, self.unseen, self.following = False, 0, 0, True
         self._notice = notice
         self.clear()
         self._rebuild()
         self.post_message(self.Changed(self))
 
+    def set_notice(self, notice: str) -> None:
+        """Say something else while there is nothing to show."""
+        if self._notice and notice != self._notice:
+            self._notice = notice
+            self._rebuild()
+
     def add(self, batch: LogBatch) -> None:
         """Take some more lines."""
-        if self._notice or batch.skipped:
+        if self._notice or batch.cut:
             self._notice = ""
-            self._skipped += batch.skipped
-            self._log += batch.lines
+            self._cut = self._cut or batch.cut
             self._rebuild()
-            return
-        self._log += batch.lines
-        self.append_lines(map(self._line, batch.lines), follow=self.following)
-        over = len(self._log) - MAX_LINES
-        if over > MAX_LINES // 10:
-            self._skipped += over
-            del self._log[:over]
-            if self.following:
-                self._rebuild()
-            else:
-                self.drop_first(over)
+        new: list[LogLine] = []
+        for piece in batch.lines:
+            self._join(piece, new)
+        self._log += new
+        self.append_lines(map(self._line, new), follow=self.following)
+        self._drop_oldest()
         if not self.following:
-            self.unseen += len(batch.lines)
+            self.unseen += len(new)
             self.post_message(self.Changed(self))
+
+    def _join(self, piece: LogLine, new: list[LogLine]) -> None:
+        """Add a piece to the line that it goes on with, else begin a new one."""
+        place = self._open.pop(piece.stream, None)
+        begun = None if place is None else self._at(place, new)
+        if place is None or begun is None:
+            place = self._dropped + len(self._log) + len(new)
+            new.append(piece)
+        else:
+            whole = replace(begun, text=begun.text + piece.text)
+            index = place - self._dropped
+            if index < len(self._log):
+                self._log[index] = whole
+                self.replace_line(self._head + index, self._line(whole))
+            else:
+                new[index - len(self._log)] = whole
+            if len(whole.text) > _JOIN_LIMIT:
+                return
+        if piece.partial:
+            self._open[piece.stream] = place
+
+    def _at(self, place: int, new: list[LogLine]) -> LogLine | None:
+        index = place - self._dropped
+        if index < 0:
+            return None
+        return self._log[index] if index < len(self._log) else new[index - len(self._log)]
+
+    def _drop_oldest(self) -> None:
+        over = len(self._log) - MAX_LINES
+        if over <= MAX_LINES // 10:
+            return
+        self._cut = True
+        self._dropped += over
+        del self._log[:over]
+        top = self.scroll_offset.y
+        self._rebuild()
+        if not self.following:
+            self.scroll_to(y=max(0, top - over), animate=False)
 
     def action_follow(self) -> None:
         """Follow the end, or stop."""
@@ -103,8 +150,9 @@ class LogView(LinesView):
         lines: list[Line] = []
         if self._notice:
             lines.append(line(self._notice, "muted"))
-        if self._skipped:
-            lines.append(line(f"… {counted(self._skipped, 'earlier line')} not shown", "muted"))
+        if self._cut:
+            lines.append(line("… earlier lines are left out here; `agentainer logs` has them", "muted"))
+        self._head = len(lines)
         self.set_lines([*lines, *map(self._line, self._log)])
         if self.following:
             self.scroll_end(animate=False, immediate=True, x_axis=False)
@@ -119,5 +167,8 @@ class LogView(LinesView):
         return (mark, text)
 
 
-def _clock(moment: datetime) -> str:
-    return moment.astimezone().strftime("%H:%M:%S.%f")[:-3]
+def _clock(stamp: str) -> str:
+    try:
+        return parse_time(stamp).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    except ValueError:
+        return " " * 12

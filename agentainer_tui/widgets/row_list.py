@@ -24,12 +24,13 @@ class RowList(Inked, can_focus=True):
     HEADER = 0  # lines at the top that do not scroll
 
     class Moved(Message):
-        """The cursor is on another row now (`key` None: there is no row)."""
+        """The cursor is on another row now (`key` None: there is no row); `by_hand`: a person moved it."""
 
-        def __init__(self, row_list: RowList, key: Hashable) -> None:
+        def __init__(self, row_list: RowList, key: Hashable, *, by_hand: bool = False) -> None:
             super().__init__()
             self.row_list = row_list
             self.key = key
+            self.by_hand = by_hand
 
         @property
         def control(self) -> RowList:
@@ -90,7 +91,7 @@ class RowList(Inked, can_focus=True):
         place = self._places.get(key)
         if place is None:
             return False
-        self._move(place)
+        self._move(place, by_hand=False)
         return True
 
     def refresh_keys(self, keys: Sequence[Hashable]) -> None:
@@ -106,7 +107,7 @@ class RowList(Inked, can_focus=True):
         top = self.scroll_offset.y
         return self._keys[top : top + self.size.height]
 
-    def _move(self, place: int) -> None:
+    def _move(self, place: int, *, by_hand: bool = True) -> None:
         place = max(0, min(place, len(self._keys) - 1))
         if place == self._cursor or not self._keys:
             return
@@ -114,7 +115,7 @@ class RowList(Inked, can_focus=True):
         self._refresh_place(old)
         self._refresh_place(place)
         self._show_cursor()
-        self.post_message(self.Moved(self, self.key))
+        self.post_message(self.Moved(self, self.key, by_hand=by_hand))
 
     def _refresh_place(self, place: int) -> None:
         self.refresh_lines(place + self.HEADER)

@@ -73,7 +73,7 @@ class Story:
             agent=f"agent-{step}-{number}",
             backend="process", log=log or f"logs/{self.run_id}/{step}.{number}.log",
         )  # fmt: skip
-        self.say(EventType.ATTEMPT_STARTED, *where, old="running", status="running", agent_id="pid 7")
+        self.say(EventType.ATTEMPT_STARTED, *where, old="pending", status="running", agent_id="pid 7")
         return self
 
     def attempt_end(

@@ -1,0 +1,330 @@
+"""The dashboard: one worker drains the engine's events, one timer publishes what they changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on, work
+from textual.app import App
+from textual.binding import BindingType
+from textual.signal import Signal
+from textual.worker import Worker, WorkerState
+
+from agentainer_tui.client import Client, EngineFacts, RetryScope, WorkflowEntry
+from agentainer_tui.feed import Changes, Feed
+from agentainer_tui.keymap import bindings
+from agentainer_tui.looks import LOOKS, UNKNOWN, Glyphs, choose_glyphs
+from agentainer_tui.model import reduce_all
+from agentainer_tui.palette import DashboardCommands
+from agentainer_tui.screens.home import HomeScreen
+from agentainer_tui.screens.run import RunScreen
+from agentainer_tui.text import clean, clean_lines, counted, duration
+from agentainer_tui.theme import DARK, LIGHT
+from agentainer_tui.views import RunView, elapsed
+from engine.errors import AgentainerError, UnavailableError
+
+if TYPE_CHECKING:
+    from agentainer_tui.screens.quit import Leave
+    from engine.settings import Settings
+
+# Runs read from the history at a time; events of one run likewise.
+PAGE = 100
+EVENT_PAGE = 1_000
+# Seconds between two looks at what was pushed; ticks of clocks on screen, at first and after a while.
+_FLUSH = 0.1
+_TICK, _SLOW_TICK, _LONG = 0.2, 1.0, 60.0
+
+
+class DashboardApp(App[int]):
+    """Knows the engine through its client only. `failure` is why it could not start or go on."""
+
+    TITLE = "agentainer"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
+    COMMANDS = App.COMMANDS | {DashboardCommands}
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-narrow"),
+        (96, "-normal"),
+        (160, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-tall")]  # noqa: RUF012
+
+    def __init__(
+        self,
+        client: Client,
+        directory: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        glyphs: Glyphs | None = None,
+    ) -> None:
+        super().__init__()
+        self.client = client
+        self.directory = directory
+        self.glyphs = glyphs or choose_glyphs()
+        self.feed = Feed()
+        self.facts: EngineFacts | None = None
+        self.failure: AgentainerError | None = None
+        self._now = now
+        self._leaving = False
+        self._last_tick = 0.0
+        self.changes: Signal[Changes] = Signal(self, "changes")
+        self.ticks: Signal[float] = Signal(self, "ticks")
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = DARK.name
+
+    def on_mount(self) -> None:
+        """Paint first; the engine starts behind the first screen."""
+        self._timer = self.set_interval(_FLUSH, self._publish, pause=True)
+        self.push_screen(HomeScreen(self.feed, self.directory, now=self._now))
+        self._live()
+
+    # -- events ---------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="engine", exit_on_error=False)
+    async def _live(self) -> None:
+        """Start the engine, then take its events for as long as the app lives."""
+        try:
+            await self.client.open()
+            snapshot = await self.client.snapshot(page=PAGE)
+        except AgentainerError as error:
+            self.failure = error
+            self.exit(return_code=error.exit_code)
+            return
+        self.facts = snapshot.facts
+        self.feed.seed(snapshot, PAGE)
+        for row in self.feed.active():
+            self.load_view(row.id)
+        self.changes.publish(Changes(rows=True, workflows=True))
+        self._watch_workflows()
+        async for batch in self.client.events():
+            self.feed.push(batch)
+            self._timer.resume()
+        raise UnavailableError("the engine sends no more events", hint="leave and start again")
+
+    @work(exclusive=True, group="workflows", exit_on_error=False)
+    async def _watch_workflows(self) -> None:
+        async for entries in self.client.workflow_changes():
+            self.feed.workflows = entries
+            self.changes.publish(Changes(workflows=True))
+
+    def _publish(self) -> None:
+        """Publish what changed; let clocks tick while something runs; rest when nothing does."""
+        changes = self.feed.flush()
+        if changes is not None:
+            self.changes.publish(changes)
+            for run_id in changes.finished:
+                self._tell_end(run_id)
+        active = self.feed.active()
+        if not active:
+            self._timer.pause()
+            if self._leaving:
+                self.exit(0)
+            return
+        now = self._now()
+        young = any(now - (row.started_at or now) < _LONG for row in active)
+        if now - self._last_tick >= (_TICK if young else _SLOW_TICK):
+            self._last_tick = now
+            self.ticks.publish(now)
+
+    def _tell_end(self, run_id: str) -> None:
+        """Say that a run is over, unless it is the one on screen."""
+        row = self.feed.rows[run_id]
+        screen = self.screen
+        if isinstance(screen, RunScreen) and screen.run_id == run_id:
+            return
+        word = LOOKS.get(row.status, UNKNOWN).word
+        took = duration(elapsed(row.started_at, row.finished_at, self._now()))
+        severity = "error" if row.status == "failed" else "information"
+        self.tell(f"{clean(row.workflow, limit=60)} {word} after {took}", severity=severity)
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    @work(group="views", exit_on_error=False)
+    async def load_view(self, run_id: str) -> None:
+        """Read all events of a run and reduce them to its view."""
+        if not self.feed.begin_loading(run_id):
+            return
+        view: RunView | None = None
+        try:
+            after = 0
+            while page := await self.client.run_events(run_id, after=after, limit=EVENT_PAGE):
+                view = reduce_all(view, page)
+                after = page[-1].seq
+        finally:
+            self.feed.end_loading(run_id, view)
+        self.changes.publish(Changes(rows=True, views=frozenset({run_id})))
+        self._timer.resume()
+
+    @work(group="pages", exit_on_error=False)
+    async def load_runs(self, workflow: str | None, *, first: bool = False) -> None:
+        """Read the next page of a workflow's history (or of all); with `first`, only if none was read."""
+        more, before = self.feed.next_page(workflow)
+        if not more or (first and before is not None) or self.facts is None:
+            return
+        rows = await self.client.runs(limit=PAGE, before=before, workflow=workflow)
+        self.feed.add_page(workflow, rows, PAGE)
+        self.changes.publish(Changes(rows=True))
+
+    # -- commands -------------------------------------------------------------------------------------
+
+    def open_run(self, run_id: str) -> None:
+        """Show a run; one run's screen replaces another's."""
+        screen = RunScreen(run_id, self.feed, now=self._now)
+        if isinstance(self.screen, RunScreen):
+            if self.screen.run_id != run_id:
+                self.switch_screen(screen)
+        else:
+            self.push_screen(screen)
+
+    def ask_params(self, entry: WorkflowEntry) -> None:
+        """Run a workflow, after asking for its params if it has any."""
+        if not entry.params:
+            self.command(self._start(entry, {}))
+            return
+        from agentainer_tui.screens.params_form import ParamsForm
+
+        last = self.feed.last_runs().get(entry.name)
+
+        async def submit(params: Mapping[str, Any]) -> str:
+            return await self.client.run(entry.path, params)
+
+        self.push_screen(ParamsForm(entry, last.params if last else {}, submit), self._open_started)
+
+    async def _start(self, entry: WorkflowEntry, params: Mapping[str, Any]) -> None:
+        self._open_started(await self.client.run(entry.path, params))
+
+    def _open_started(self, run_id: str | None) -> None:
+        if run_id is not None:
+            self.open_run(run_id)
+
+    def ask_retry(self, run_id: str, step_id: str | None = None) -> None:
+        """Ask how much of a run to do again, and do it."""
+        self.command(self._retry(run_id, step_id))
+
+    async def _retry(self, run_id: str, step_id: str | None) -> None:
+        from agentainer_tui.screens.retry import RetryDialog
+
+        view = await self.view_of(run_id)
+        scope: RetryScope | None = await self.push_screen_wait(RetryDialog(view, step_id))
+        if scope is not None:
+            self.open_run(await self.client.retry(run_id, scope))
+
+    async def view_of(self, run_id: str) -> RunView:
+        """The view of a run, read for the purpose if no screen has it."""
+        known = self.feed.views.get(run_id)
+        if known is not None:
+            return known
+        view: RunView | None = None
+        after = 0
+        while page := await self.client.run_events(run_id, after=after, limit=EVENT_PAGE):
+            view = reduce_all(view, page)
+            after = page[-1].seq
+        if view is None:
+            raise UnavailableError(f"the history has no events of run {run_id}")
+        return view
+
+    def ask_cancel(self, run_id: str) -> None:
+        """Cancel a run, after asking."""
+        self.command(self._cancel(run_id))
+
+    async def _cancel(self, run_id: str) -> None:
+        from agentainer_tui.screens.cancel import cancel_question
+
+        row = self.feed.rows.get(run_id)
+        if row is None:
+            return
+        hurry = await self.push_screen_wait(cancel_question(row, self.feed.views.get(run_id)))
+        if hurry is not None:
+            await self.client.cancel(run_id, hurry=hurry)
+
+    def ask_cleanup(self, run_id: str | None) -> None:
+        """List kept agents, and remove those that were listed."""
+        self.command(self._cleanup(run_id))
+
+    async def _cleanup(self, run_id: str | None) -> None:
+        from agentainer_tui.screens.cleanup import CleanupDialog
+
+        agents = await self.client.kept_agents(run_id)
+        if not agents:
+            where = "of this run " if run_id is not None else ""
+            self.tell(f"No agents {where}are kept: there is nothing to clean up.")
+            return
+        names = await self.push_screen_wait(CleanupDialog(agents))
+        if names:
+            gone = await self.client.cleanup(names)
+            self.tell(f"{counted(len(gone), 'agent')} removed.")
+
+    def command(self, work_to_do: Coroutine[Any, Any, None]) -> None:
+        """Carry out a command of the user; what goes wrong is said, and the app goes on."""
+        self.run_worker(work_to_do, group="commands", exit_on_error=False)
+
+    # -- leaving --------------------------------------------------------------------------------------
+
+    async def action_quit(self) -> None:
+        """Leave; with runs in progress, ask what becomes of them."""
+        from agentainer_tui.screens.quit import quit_question
+
+        active = self.feed.active()
+        if active and self.failure is None:
+            self.push_screen(quit_question(active), self._leave)
+        else:
+            self.exit(0)
+
+    def _leave(self, how: Leave | None) -> None:
+        from agentainer_tui.screens.quit import Leave
+
+        self._leaving = how is not None
+        if how is Leave.WHEN_DONE:
+            self.tell("The dashboard closes when the runs in progress are over. q changes that.")
+        elif how is Leave.CANCEL:
+            for run in self.feed.active():
+                self.command(self.client.cancel(run.id, hurry=run.status == "cancelling"))
+        self._timer.resume()
+
+    # -- messages -------------------------------------------------------------------------------------
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        from agentainer_tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(getattr(self.screen, "SCOPES", ("app",))))
+
+    def tell(self, text: str, *, severity: str = "information", title: str = "") -> None:
+        """Show a notification; text of others is never markup."""
+        level: Any = severity
+        safe = "\n".join(clean_lines(text)[:12])
+        self.notify(safe, title=title, severity=level, timeout=10 if severity == "error" else 4, markup=False)
+
+    @on(Worker.StateChanged)
+    def _worker_failed(self, event: Worker.StateChanged) -> None:
+        """Every error of every worker ends here: it is said, and the app goes on."""
+        error = event.worker.error
+        if event.state is not WorkerState.ERROR or error is None:
+            return
+        if isinstance(error, AgentainerError):
+            self.tell(str(error), severity="error")
+        else:
+            self.log.error(f"worker {event.worker.name}: {error!r}")
+            self.tell(f"{type(error).__name__}: {error}", severity="error", title="This should not happen")
+
+
+def run_dashboard(settings: Settings, directory: Path) -> int:
+    """Open the dashboard over the workflows of a directory; returns the exit code.
+
+    Raises:
+        AgentainerError: the engine could not be started, or could not go on.
+    """
+    from agentainer_tui.engine_client import EngineClient
+
+    client = EngineClient(settings, directory)
+    app = DashboardApp(client, directory)
+    try:
+        app.run()
+    finally:
+        client.shutdown()
+    if app.failure is not None:
+        raise app.failure
+    return app.return_code or 0

@@ -1,0 +1,295 @@
+"""One run: its steps on a time axis, and the log and details of the selected one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from agentainer_tui.feed import Changes, Feed
+from agentainer_tui.keymap import bindings
+from agentainer_tui.text import counted
+from agentainer_tui.views import RunView
+from agentainer_tui.widgets.details_pane import DetailsPane
+from agentainer_tui.widgets.header import StatusHeader
+from agentainer_tui.widgets.log_view import LogView
+from agentainer_tui.widgets.row_list import RowList
+from agentainer_tui.widgets.run_title import RunTitle
+from agentainer_tui.widgets.step_list import RowKey, StepList
+from engine.events import StepStatus
+
+if TYPE_CHECKING:
+    from agentainer_tui.app import DashboardApp
+
+# The cursor must rest this long on a row before its log is read: holding a key down reads nothing.
+_REST = 0.08
+_EVENT_PAGE = 1_000
+_MAX_EVENTS = 2_000
+
+
+class RunScreen(Screen[None]):
+    """Steps above (or left), details below (or right)."""
+
+    CSS_PATH = "run.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("run")]
+    SCOPES = ("run", "list", "text", "app")
+    AUTO_FOCUS = "#steps"
+    app: DashboardApp
+
+    def __init__(self, run_id: str, feed: Feed, *, now: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self._feed = feed
+        self._now = now
+        # Until the cursor is moved by hand it follows what runs, in the end what failed.
+        self._guided = True
+
+    def compose(self) -> ComposeResult:
+        """Header, title, two panes, footer."""
+        yield StatusHeader(self.app.directory)
+        yield RunTitle(now=self._now)
+        with Horizontal(id="panes"):
+            yield StepList(id="steps", now=self._now)
+            yield DetailsPane(id="details", now=self._now)
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """Read the run if it is not known yet."""
+        self._feed.open(self.run_id)
+        self.steps.border_title = "Steps"
+        self.steps.empty = ("Reading the run…",)
+        self.app.changes.subscribe(self, self.take)
+        self.app.ticks.subscribe(self, self._tick)
+        self.show()
+        if self.view is None:
+            self.app.load_view(self.run_id)
+
+    def on_unmount(self) -> None:
+        """The view is not needed any more."""
+        self._feed.close(self.run_id)
+
+    @property
+    def view(self) -> RunView | None:
+        """The run as far as it is known."""
+        return self._feed.views.get(self.run_id)
+
+    @property
+    def steps(self) -> StepList:
+        """The steps."""
+        return self.query_one("#steps", StepList)
+
+    @property
+    def details(self) -> DetailsPane:
+        """The details."""
+        return self.query_one("#details", DetailsPane)
+
+    # -- what is shown --------------------------------------------------------------------------------
+
+    def take(self, changes: Changes) -> None:
+        """Show what changed, if this is the screen that is seen."""
+        if self.is_current and self.run_id in changes.views:
+            self.show()
+        elif self.is_current and changes.rows:
+            self._show_header()
+
+    def on_screen_resume(self) -> None:
+        """Nothing was drawn while another screen was on top."""
+        if self.is_mounted:
+            self.show()
+
+    def show(self) -> None:
+        """Show everything as it is now."""
+        self._show_header()
+        view = self.view
+        if view is None:
+            return
+        self.query_one(RunTitle).show(view)
+        self.steps.show(view)
+        self._guide(view)
+        self._show_selection()
+        self.refresh_bindings()
+
+    def _show_header(self) -> None:
+        header = self.query_one(StatusHeader)
+        header.facts = self.app.facts
+        header.active = len(self._feed.active())
+
+    def _show_selection(self) -> None:
+        if (view := self.view) is not None:
+            self.details.show(view, *self.steps.selected())
+
+    def _tick(self, _: float) -> None:
+        view = self.view
+        if self.is_current and view is not None and not view.status.is_terminal:
+            self.query_one(RunTitle).refresh()
+            self.steps.tick()
+            self.details.tick()
+
+    def _guide(self, view: RunView) -> None:
+        """Move the cursor to what runs or failed, unless someone moved it by hand."""
+        if not self._guided:
+            return
+        over = view.status.is_terminal
+        wanted = (StepStatus.FAILED,) if over else (StepStatus.RUNNING, StepStatus.RETRYING)
+        parents = {step.parent for step in view.steps.values()}
+        found = [step for step in view.steps.values() if step.status in wanted]
+        selected, _ = self.steps.selected()
+        if selected in found:
+            return
+        # Those with a log of their own first.
+        found.sort(key=lambda step: bool(step.items) or step.id in parents)
+        if found:
+            self.steps.select(RowKey(found[0].id))
+
+    @on(RowList.Moved, "#steps")
+    def _moved(self, message: RowList.Moved) -> None:
+        if message.by_hand:
+            self._guided = False
+        self._show_selection()
+        self.refresh_bindings()
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    @on(DetailsPane.Wanted)
+    def _read(self, message: DetailsPane.Wanted) -> None:
+        match message.what:
+            case "log":
+                self._follow_log()
+            case "input":
+                self._read_input()
+            case "events":
+                self._read_events()
+
+    @work(exclusive=True, group="log", exit_on_error=False)
+    async def _follow_log(self) -> None:
+        attempt = self.details.attempt
+        if attempt is None:
+            return
+        await asyncio.sleep(_REST)
+        async for batch in self.app.client.log(attempt):
+            self.details.add_log(attempt, batch)
+
+    @work(exclusive=True, group="input", exit_on_error=False)
+    async def _read_input(self) -> None:
+        await asyncio.sleep(_REST)
+        seq = self.details.start_seq
+        self.details.set_state(seq, await self.app.client.state_at(self.run_id, seq))
+
+    @work(exclusive=True, group="events", exit_on_error=False)
+    async def _read_events(self) -> None:
+        await asyncio.sleep(_REST)
+        step, item = self.details.selection
+        found = []
+        after = 0
+        while page := await self.app.client.run_events(self.run_id, after=after, limit=_EVENT_PAGE):
+            after = page[-1].seq
+            found += [
+                event
+                for event in page
+                if step is not None
+                and event.step_id == step.id
+                and (item is None or event.item == item.index)
+            ]
+        if self.details.selection[0] is step:
+            self.details.set_events(found[-_MAX_EVENTS:])
+
+    @on(LogView.Changed)
+    def _log_changed(self) -> None:
+        log = self.details.log_view
+        if log.following:
+            words = ""
+        elif log.unseen:
+            words = f"{counted(log.unseen, 'new line')} below, f follows"
+        else:
+            words = "not following, f follows"
+        self.details.border_subtitle = Content(words)
+
+    # -- actions --------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what makes sense now."""
+        if not self.is_mounted:
+            return True
+        over = self.view is not None and self.view.status.is_terminal
+        if action == "retry":
+            return over
+        if action == "cancel":
+            return self.view is not None and not over
+        if action == "fold":
+            step, _ = self.steps.selected()
+            return step is not None and bool(step.items)
+        return True
+
+    @property
+    def _zoomed(self) -> bool:
+        return self.has_class("zoom-steps") or self.has_class("zoom-details")
+
+    def action_back(self) -> None:
+        """Back to the lists; a zoomed pane goes back to its size first."""
+        if self._zoomed:
+            self.remove_class("zoom-steps", "zoom-details")
+        else:
+            self.dismiss(None)
+
+    def action_retry(self) -> None:
+        """Retry this run."""
+        step, _ = self.steps.selected()
+        self.app.ask_retry(self.run_id, step.id if step is not None else None)
+
+    def action_cancel(self) -> None:
+        """Cancel this run."""
+        self.app.ask_cancel(self.run_id)
+
+    def action_clean(self) -> None:
+        """Clean up after this run."""
+        self.app.ask_cleanup(self.run_id)
+
+    def action_fold(self) -> None:
+        """Show or hide the items of the selected step."""
+        self.steps.toggle()
+
+    def action_tab(self, by: int) -> None:
+        """Another tab."""
+        self.details.turn(by)
+
+    def action_follow(self) -> None:
+        """Follow the log, or stop."""
+        self.details.log_view.action_follow()
+
+    def action_times(self) -> None:
+        """Show or hide the times of log lines."""
+        self.details.log_view.action_times()
+
+    def action_pane(self, name: str) -> None:
+        """Go to a pane."""
+        if self._zoomed:
+            self.remove_class("zoom-steps", "zoom-details")
+            self.add_class(f"zoom-{name}")
+        if name == "details":
+            self.details.focus_view()
+        else:
+            self.steps.focus()
+
+    def action_zoom(self) -> None:
+        """The focused pane alone, or both again."""
+        if self._zoomed:
+            self.remove_class("zoom-steps", "zoom-details")
+        else:
+            self.add_class("zoom-details" if self.details.has_focus_within else "zoom-steps")
+
+    @on(RowList.Chosen, "#steps")
+    def _chosen(self) -> None:
+        step, item = self.steps.selected()
+        if step is not None and step.items and item is None:
+            self.steps.toggle()
+        else:
+            self.action_pane("details")

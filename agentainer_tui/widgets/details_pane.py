@@ -1,0 +1,192 @@
+"""Everything about the selected step or item, in tabs: log, output, input, state, attempts, events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import TabbedContent, TabPane, Tabs
+
+from agentainer_tui.client import AttemptKey, LogBatch
+from agentainer_tui.details import attempt_lines, event_lines, input_lines, output_lines, state_lines
+from agentainer_tui.explain import explain
+from agentainer_tui.text import brief, clean
+from agentainer_tui.views import ItemView, RunView, StepView
+from agentainer_tui.widgets.lines_view import LinesView, line
+from agentainer_tui.widgets.log_view import LogView
+from engine.events import Event
+
+TABS = ("log", "output", "input", "state", "attempts", "events")
+
+
+class DetailsPane(Vertical):
+    """Shows one selection; asks its screen for what is not in the view (log, state at the start, events)."""
+
+    class Wanted(Message):
+        """The tab that is shown needs something read: `log`, `input` or `events`."""
+
+        def __init__(self, what: str) -> None:
+            super().__init__()
+            self.what = what
+
+    def __init__(self, *, id: str | None = None, now: Callable[[], float] = time.time) -> None:
+        super().__init__(id=id)
+        self._now = now
+        self._run: RunView | None = None
+        self._step: StepView | None = None
+        self._item: ItemView | None = None
+        self._log_of: AttemptKey | None = None
+        self._state: Mapping[str, Any] | None = None
+        self._state_seq = 0
+
+    def compose(self) -> ComposeResult:
+        """The tabs; all but the log fold long lines."""
+        with TabbedContent(id="tabs"):
+            with TabPane("Log", id="log"):
+                yield LogView(id="log-view")
+            for name in TABS[1:]:
+                with TabPane(name.capitalize(), id=name):
+                    yield LinesView(id=f"{name}-view", wrap=True)
+
+    def on_mount(self) -> None:
+        """Tabs are changed with [ and ], from wherever the focus is."""
+        self.query_one(Tabs).can_focus = False
+
+    # -- selection ------------------------------------------------------------------------------------
+
+    @property
+    def attempt(self) -> AttemptKey | None:
+        """The attempt whose log is shown: the last one of the selection."""
+        node = self._item if self._item is not None else self._step
+        if self._run is None or self._step is None or node is None or not node.attempts:
+            return None
+        item = self._item.index if self._item is not None else None
+        last = node.attempts[-1]
+        return AttemptKey(self._run.id, self._step.id, item, last.number, last.log)
+
+    @property
+    def selection(self) -> tuple[StepView | None, ItemView | None]:
+        """The step (and item) shown."""
+        return self._step, self._item
+
+    @property
+    def start_seq(self) -> int:
+        """The event as of which the state was the last attempt's input; 0 before it starts."""
+        node = self._item if self._item is not None else self._step
+        return node.attempts[-1].created_seq if node is not None and node.attempts else 0
+
+    def show(self, run: RunView, step: StepView | None, item: ItemView | None) -> None:
+        """Show a selection, or a newer view of the same one."""
+        same = self._step is not None and step is not None and self._step.id == step.id
+        same = same and (self._item is None) == (item is None)
+        same = same and (item is None or self._item is None or item.index == self._item.index)
+        self._run, self._step, self._item = run, step, item
+        if not same:
+            self._state, self._state_seq = None, 0
+            self.query_one("#events-view", LinesView).clear()
+        self._show_title()
+        self._show_log(changed=not same)
+        self._show_tab()
+
+    @property
+    def tab(self) -> str:
+        """The tab that is shown."""
+        return self.query_one("#tabs", TabbedContent).active or "log"
+
+    def turn(self, by: int) -> None:
+        """Go to another tab; the focus goes with it if it was in here."""
+        had_focus = self.has_focus_within
+        place = (TABS.index(self.tab) + by) % len(TABS)
+        self.query_one("#tabs", TabbedContent).active = TABS[place]
+        if had_focus:
+            self.focus_view()
+
+    def focus_view(self) -> None:
+        """Put the focus into what is shown."""
+        self.query_one(f"#{self.tab}-view").focus()
+
+    @property
+    def log_view(self) -> LogView:
+        """The log."""
+        return self.query_one("#log-view", LogView)
+
+    @on(TabbedContent.TabActivated)
+    def _tab_changed(self) -> None:
+        self._show_tab()
+
+    # -- content --------------------------------------------------------------------------------------
+
+    def _show_title(self) -> None:
+        step, item = self._step, self._item
+        if step is None:
+            self.border_title = ""
+            return
+        title = clean(step.name, limit=60)
+        if item is not None:
+            title += f" · {item.index} {brief(item.value, limit=40)}"
+        self.border_title = Content(title)
+
+    def _show_log(self, *, changed: bool) -> None:
+        attempt = self.attempt
+        if attempt != self._log_of or changed:
+            self._log_of = attempt
+            self.log_view.reset(self._log_notice() if attempt is None else "")
+            self.post_message(self.Wanted("log"))
+        elif attempt is None:
+            self.log_view.set_notice(self._log_notice())
+
+    def _log_notice(self) -> str:
+        run, step = self._run, self._step
+        if run is None or step is None:
+            return ""
+        node = self._item if self._item is not None else step
+        if self._item is None and step.items:
+            return "Each item has a log of its own: space shows the items."
+        why = explain(run, node, self._now(), max_attempts=step.max_attempts)
+        return f"No output yet{': ' + why if why else ''}."
+
+    def add_log(self, attempt: AttemptKey, batch: LogBatch) -> None:
+        """Take lines of a log, unless another one is shown by now."""
+        if attempt == self._log_of:
+            self.log_view.add(batch)
+
+    def set_state(self, seq: int, state: Mapping[str, Any]) -> None:
+        """Take the state as of an event."""
+        self._state, self._state_seq = state, seq
+        self._show_tab()
+
+    def set_events(self, events: Sequence[Event]) -> None:
+        """Take the selection's events."""
+        lines = event_lines(events) or [line("No events yet.", "muted")]
+        self.query_one("#events-view", LinesView).set_lines(lines)
+
+    def tick(self) -> None:
+        """Time went on."""
+        if self._run is not None and not self._run.status.is_terminal and self.tab in ("output", "attempts"):
+            self._show_tab()
+
+    def _show_tab(self) -> None:
+        run, step, item = self._run, self._step, self._item
+        if run is None or step is None or self.tab == "log":
+            return
+        view = self.query_one(f"#{self.tab}-view", LinesView)
+        match self.tab:
+            case "output":
+                view.set_lines(output_lines(step, item, self._now()))
+            case "input":
+                if self.start_seq and self.start_seq != self._state_seq:
+                    self.post_message(self.Wanted("input"))
+                view.set_lines(input_lines(run, step, item, self._state))
+            case "state":
+                view.set_lines(state_lines(run))
+            case "attempts":
+                glyphs = self.log_view.glyphs
+                view.set_lines(attempt_lines(step, item, self._now(), glyphs))
+            case "events":
+                self.post_message(self.Wanted("events"))

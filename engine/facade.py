@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from engine.history.subscription import Subscription
     from engine.orchestrator.context import Services
     from engine.orchestrator.manager import Orchestrator
-    from engine.settings import Settings
+    from engine.settings import Settings as Settings
     from engine.state.store import StateStore
     from engine.workflows.catalog import WorkflowCatalog
     from engine.workflows.plan import Plan as Plan
@@ -369,14 +369,13 @@ class Engine:
         return backend, await backend.open()
 
     async def _recover(self) -> None:
-        """Go on with what a dead engine left, then remove agents that belong to nothing."""
-        for run in await self.history.unfinished():
-            await self._resume(run)
-        kept = frozenset(record.agent for record in await self.history.kept_agents())
+        """Remove agents that belong to nothing, then go on with what a dead engine left."""
         try:
-            await self._orchestrator.reap(self._services, kept)
+            await self._orchestrator.reap(self._services)
         except BackendError as error:
             self.notes.append(f"agents left by an earlier engine could not be listed: {error.message}")
+        for run in await self.history.unfinished():
+            await self._resume(run)
 
     async def _resume(self, run: RunRecord, *, cancel_by: str | None = None) -> None:
         if run.recoveries >= self.settings.max_recoveries:

@@ -68,6 +68,7 @@ class FanOut:
         self._first_failure: tuple[int, Outcome] | None = None
         self._failures = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._begun: set[int] = set()
         self._stopped = False
 
     async def run(self) -> Outcome:
@@ -83,6 +84,10 @@ class FanOut:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         return self._judge()
+
+    def never_begun(self) -> list[int]:
+        """The units that a stop left untouched, in order."""
+        return [index for index in range(self._count) if index not in self._begun]
 
     def errors(self) -> list[dict[str, Any]]:
         """The failed units, in order, for the shared state."""
@@ -100,6 +105,7 @@ class FanOut:
         status = StepStatus(record.status)
         if not status.is_terminal:
             return False
+        self._begun.add(index)
         reason = Reason(record.reason) if record.reason else None
         self._note(
             index, Outcome(status, reason, record.error, result=record.result, exit_code=record.exit_code)
@@ -108,6 +114,7 @@ class FanOut:
 
     async def _one(self, index: int) -> None:
         holding = True
+        self._begun.add(index)
 
         def give_back() -> None:
             nonlocal holding

@@ -17,8 +17,9 @@ from engine.orchestrator.attempt import Unit
 from engine.orchestrator.context import RunContext, Track
 from engine.orchestrator.fanout import FanOut, Tolerance
 from engine.orchestrator.outcome import Outcome, cancelled, failed
+from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.slots import Slots
-from engine.orchestrator.units import UnitRunner
+from engine.orchestrator.units import UnitRunner, abandon
 from engine.state.store import StateChanges
 from engine.workflows.plan import ItemErrors, MapPlan, PlanStep, StepType
 
@@ -86,9 +87,13 @@ class FanOutStep:
                 EventType.STEP_EXPANDED, step.id, values=list(values), workers=step.map is None
             )
             run.record(*track.started(), expanded)
-        fan = self._fan_out(run, step, values, prior.items if prior else ())
+        items = prior.items if prior else ()
+        fan = self._fan_out(run, step, values, items)
         try:
-            outcome = await fan.run()
+            try:
+                outcome = await fan.run()
+            finally:
+                await uncancelled(self._close_rest(run, step, fan.never_begun(), items))
             merged = {f"{step.id}_results": outcome.result}
             if errors := fan.errors():
                 merged[f"{step.id}_errors"] = errors
@@ -98,6 +103,19 @@ class FanOutStep:
             raise
         run.record(finishing)
         return outcome
+
+    async def _close_rest(
+        self, run: RunContext, step: PlanStep, indexes: Sequence[int], prior: Sequence[ItemRecord]
+    ) -> None:
+        """End the units that were never begun, and what an interrupted engine had begun of them."""
+        outcome = _interrupted(run)
+        events = []
+        for index in indexes:
+            if index < len(prior):
+                await abandon(run, Unit(step, index), prior[index].attempts)
+            events.append(Track(run, step.id, index, _item_status(prior, index)).finished(outcome))
+        if events:
+            run.record(*events)
 
     def _values(self, run: RunContext, step: PlanStep, prior: StepRecord | None) -> Sequence[Any]:
         if prior is not None and prior.status != StepStatus.PENDING:
@@ -131,11 +149,6 @@ class FanOutStep:
             async def conclude(outcome: Outcome) -> tuple[Outcome, Event]:
                 return outcome, track.finished(outcome)
 
-            def interrupted() -> Outcome:
-                if run.stop is not None:
-                    return run.stopped_outcome()
-                return cancelled(Reason.CANCELLED, "stopped because another item of the step failed")
-
             unit = _item_unit(step, index, values[index])
             runner = UnitRunner(
                 run,
@@ -143,7 +156,7 @@ class FanOutStep:
                 track,
                 slots=slots,
                 conclude=conclude,
-                interrupted=interrupted,
+                interrupted=lambda: _interrupted(run),
                 on_backoff=on_backoff,
             )
             return await runner.run(attempts)
@@ -155,6 +168,13 @@ class FanOutStep:
             run_item=run_item,
             prior=prior,
         )
+
+
+def _interrupted(run: RunContext) -> Outcome:
+    """The outcome of an item that was stopped: with the whole run, or because a sibling failed."""
+    if run.stop is not None:
+        return run.stopped_outcome()
+    return cancelled(Reason.CANCELLED, "stopped because another item of the step failed")
 
 
 def _item_unit(step: PlanStep, index: int, value: Any) -> Unit:

@@ -151,11 +151,17 @@ class Orchestrator:
         while self._live:
             await asyncio.wait({live.task for live in self._live.values()})
 
-    async def reap(self, services: Services, known: frozenset[str]) -> list[AgentInfo]:
-        """Remove agents of this home that belong to nothing: neither `known` (kept) nor of a live run."""
+    async def reap(self, services: Services) -> list[AgentInfo]:
+        """Remove agents of this home that belong to nothing. To be called before anything is resumed.
+
+        Left alone are those that a cleanup policy keeps and those of attempts that are still open.
+        """
+        known = {record.agent for record in await self._reader.kept_agents()}
+        for run in await self._reader.unfinished():
+            known |= _open_agents(await self._reader.detail(run.id))
         reaped = []
         for info in await services.backend.list_agents(services.instance):
-            if info.name in known or info.identity.run_id in self._live:
+            if info.name in known:
                 continue
             try:
                 await services.backend.remove(info.name)
@@ -261,6 +267,11 @@ class Orchestrator:
                 data = _end_of(record) | {"changes": changes.get(record.id)}
                 events.append(Event(run_id, EventType.STEP_FINISHED, now, record.id, data=_present(data)))
         return events
+
+
+def _open_agents(detail: RunDetail) -> set[str]:
+    attempts = [attempt for step in detail.steps for unit in (step, *step.items) for attempt in unit.attempts]
+    return {attempt.agent for attempt in attempts if not StepStatus(attempt.status).is_terminal}
 
 
 def _taken_items(run_id: str, record: StepRecord, partly: frozenset[int] | None, now: Any) -> list[Event]:

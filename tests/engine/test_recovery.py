@@ -145,7 +145,7 @@ def test_agents_that_belong_to_nothing_are_reaped_and_kept_ones_are_not(tmp_path
         identity = replace(agent.spec.identity, run_id="0123456789ab")
         stray = replace(agent, spec=replace(agent.spec, name="agentainer-stray-1", identity=identity))
         world.backend.agents[stray.spec.name] = stray
-        reaped = await world.orchestrator.reap(world.services, frozenset({name}))
+        reaped = await world.reap()
         assert [info.name for info in reaped] == [stray.spec.name]
 
     in_world(tmp_path, story)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.agents.backend import AgentSpec
+from engine.agents.backend import AgentInfo, AgentSpec
 from engine.agents.memory import Behaviour, MemoryBackend, Script
 from engine.clock import LoopClock
 from engine.events import Event, EventType, RunStatus, StepStatus
@@ -75,9 +76,16 @@ class Mortal:
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self._life.hang() if self._life.over else found(*args, **kwargs)
+            if not self._life.over or name == "environment":  # asks nobody: a plain function of the store
+                return found(*args, **kwargs)
+            return self._subscription() if name == "completion" else self._life.hang()
 
         return call
+
+    @asynccontextmanager
+    async def _subscription(self) -> AsyncIterator[None]:
+        await self._life.hang()
+        yield
 
 
 class World:
@@ -124,8 +132,14 @@ class World:
         while self.journal.in_flight:
             await asyncio.sleep(0)
         self.life.over = True
+        await asyncio.sleep(1)  # calls that the backend had accepted still take effect
         self.boot()
         return await self.detail(run_id)
+
+    async def reap(self) -> list[AgentInfo]:
+        """Let the present engine remove what belongs to nothing, as it does before it resumes runs."""
+        with self.loop.outside():
+            return await self.orchestrator.reap(self.services)
 
     async def recover(self, detail: RunDetail, document: str) -> RunDetail:
         """Let the present engine go on with an interrupted run, to its end."""
@@ -185,6 +199,8 @@ def check_invariants(detail: RunDetail, events: list[Event]) -> None:
     for step in detail.steps:
         assert StepStatus(step.status).is_terminal, f"step {step.id} is {step.status}"
         assert [item.index for item in step.items] == list(range(len(step.items)))
+        for item in step.items:
+            assert StepStatus(item.status).is_terminal, f"item {step.id}.{item.index} is {item.status}"
         attempts = [*step.attempts, *(attempt for item in step.items for attempt in item.attempts)]
         for attempt in attempts:
             assert StepStatus(attempt.status).is_terminal, f"attempt {attempt.task_id} is {attempt.status}"

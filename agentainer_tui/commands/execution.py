@@ -76,7 +76,7 @@ async def _run(engine: Engine, begin: Begin, interruptions: Interruptions) -> Ru
 
 async def _watch(engine: Engine, run_id: str, progress: Progress) -> RunRecord:
     """Show the run until it has ended."""
-    async with engine.subscribe(run_id=run_id) as events:
+    async with engine.subscribe(0, run_id=run_id) as events:
         following = asyncio.create_task(follow(events, progress))
         try:
             record = await engine.wait(run_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import itertools
 from argparse import Namespace
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 # Lines written to stdout at a time while nothing has to be waited for.
 _BATCH = 500
+_NAME_WIDTH = 14
 _MARKS = {"stdout": ("out", "running"), "stderr": ("err", "warning")}
 
 
@@ -77,8 +77,7 @@ async def _logs(options: Namespace) -> None:
         run = await history.run(options.run)
         steps = await history.steps(run.id)
         wanted = Wanted(_chosen(options.step, steps, run.id), options.item, options.attempt)
-        width = max([len(label(step.id, None)) + 2 for step in steps], default=0)
-        printer = Printer(settings, width, timestamps=options.timestamps, as_json=options.json)
+        printer = Printer(settings, timestamps=options.timestamps, as_json=options.json)
         if options.follow:
             await _follow(history, run.id, wanted, printer)
             return
@@ -93,6 +92,8 @@ def _chosen(step_id: str | None, steps: list[StepRecord], run_id: str) -> frozen
     chosen = frozenset(step.id for step in steps if step_id in (step.id, step.parent))
     if not chosen:
         known = [step.id for step in steps]
+        import difflib
+
         near = difflib.get_close_matches(step_id, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(
@@ -104,9 +105,8 @@ def _chosen(step_id: str | None, steps: list[StepRecord], run_id: str) -> frozen
 class Printer:
     """Prints lines of attempts, each with its attempt's name and its stream."""
 
-    def __init__(self, settings: Settings, width: int, *, timestamps: bool, as_json: bool) -> None:
+    def __init__(self, settings: Settings, *, timestamps: bool, as_json: bool) -> None:
         self._settings = settings
-        self._width = width
         self._timestamps = timestamps
         self._as_json = as_json
 
@@ -142,8 +142,7 @@ class Printer:
             return json_text(record) + "\n"
         mark, style = _MARKS[line.stream]
         stamp = f"{clean(line.time):<27}  " if self._timestamps else ""
-        name = fit(source.name, max(self._width, len(source.name)))
-        return f"{stamp}{name} {out.paint(mark, style)} | {program_line(line.text, out.stream)}\n"
+        return f"{stamp}{fit(source.name, max(_NAME_WIDTH, len(source.name)))} {out.paint(mark, style)} | {program_line(line.text, out.stream)}\n"
 
 
 def _sources(detail: RunDetail, wanted: Wanted) -> Iterator[Source]:

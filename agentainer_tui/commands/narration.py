@@ -59,8 +59,9 @@ def label(step_id: str, item: int | None) -> str:
 def ending(data: Mapping[str, Any]) -> str:
     """Reason, exit code and first line of the error, as far as there are any."""
     reason, code = data.get("reason") or "", data.get("exit_code")
-    words = f"{reason} (exit {code})" if reason and code else str(reason)
     error = first_line(data.get("error"))
+    said = error.startswith("exit code")
+    words = f"{reason} (exit {code})" if reason and code and not said else str(reason)
     return f"{clean(words)}: {error}" if words and error else clean(words) or error
 
 

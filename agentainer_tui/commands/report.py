@@ -23,6 +23,7 @@ _FAILURES_SHOWN = 8
 _LOG_LINES = 6
 _LOG_TAIL = 200
 _RESULT_LIMIT = 4_000
+_ONE_LINE = 100
 
 
 def print_summary(detail: RunDetail) -> None:
@@ -69,7 +70,8 @@ def result_text(value: object, *, limit: int = 0) -> str:
     if isinstance(value, str):
         text = safe(value) if is_terminal(sys.stdout) else value
     else:
-        text = json_text(value, indent=2)
+        text = json_text(value)
+        text = text if len(text) <= _ONE_LINE else json_text(value, indent=2)
     if limit and len(text) > limit:
         return f"{text[:limit]}… ({len(text) - limit} more characters: `agentainer show RUN --json`)"
     return text
@@ -78,6 +80,12 @@ def result_text(value: object, *, limit: int = 0) -> str:
 def print_failures(detail: RunDetail, settings: Settings) -> None:
     """For each step or item that failed: where, why, the last lines it wrote, where to look further."""
     failures = list(_failures(detail))
+    if detail.run.status == RunStatus.COMPLETED:
+        if failures:
+            which = ", ".join(label(step.id, item.index if item else None) for step, item in failures[:5])
+            more = ", …" if len(failures) > 5 else ""
+            err.line(f"tolerated: {which}{more} failed ({command(settings, 'show', detail.run.id)})")
+        return
     for step, item in failures[:_FAILURES_SHOWN]:
         _print_failure(detail.run, step, item, settings)
     if len(failures) > _FAILURES_SHOWN:
@@ -132,7 +140,7 @@ def _print_last_lines(settings: Settings, attempt: AttemptRecord) -> None:
     """The end of what it wrote on standard error, unless that is the error shown already."""
     lines = [line.text for line in open_log(settings, attempt.log).tail(_LOG_TAIL) if line.stream == "stderr"]
     lines = [line for line in lines if line.strip()][-_LOG_LINES:]
-    if not lines or "\n".join(lines).strip() == (attempt.error or "").strip():
+    if not lines or (attempt.error or "").strip().endswith("\n".join(lines).strip()):
         return
     err.line("  last lines of stderr:")
     for line in lines:

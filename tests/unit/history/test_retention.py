@@ -1,0 +1,83 @@
+"""Deleting old runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import HistoryError, UsageError
+from engine.history.journal import Journal
+from engine.history.logs import LogWriter
+from engine.history.reader import Reader
+from engine.history.retention import delete_run
+from tests.unit.history.story import Story
+
+
+def write_log(logs: Path, run_id: str) -> Path:
+    writer = LogWriter(logs, f"{run_id}/one.1.log", limit=1 << 20)
+    writer.write("stdout", b"hello\n")
+    writer.close()
+    return writer.path
+
+
+async def test_a_deleted_run_leaves_nothing_and_takes_nothing_else_along(
+    journal: Journal, reader: Reader, tmp_path: Path
+) -> None:
+    await journal.record(*Story("aaaa").whole(digest="shared"))
+    await journal.record(*Story("bbbb").whole(digest="shared"))
+    logs = tmp_path / "logs"
+    gone, stays = write_log(logs, "aaaa"), write_log(logs, "bbbb")
+    await delete_run(journal, logs, "aaaa")
+    assert [run.id for run in await reader.runs()] == ["bbbb"]
+    assert {event.run_id for event in await reader.events()} == {"bbbb"}
+    assert await reader.changes("aaaa") == [] and await reader.attempts("aaaa", "one") == []
+    assert not gone.parent.exists() and stays.exists()
+    assert await reader.document("shared")
+    await delete_run(journal, logs, "bbbb")
+    with pytest.raises(HistoryError, match="no document"):
+        await reader.document("shared")
+
+
+async def test_a_run_without_output_can_be_deleted(journal: Journal, reader: Reader, tmp_path: Path) -> None:
+    await journal.record(*Story("aaaa").whole())
+    await delete_run(journal, tmp_path / "logs", "aaaa")
+    assert await reader.runs() == []
+
+
+async def test_a_run_that_is_not_over_stays(journal: Journal, reader: Reader, tmp_path: Path) -> None:
+    story = Story("aaaa")
+    await journal.record(story.created(), story.run("pending", "running"))
+    log = write_log(tmp_path / "logs", "aaaa")
+    with pytest.raises(UsageError, match="run aaaa is running"):
+        await delete_run(journal, tmp_path / "logs", "aaaa")
+    assert log.exists() and len(await reader.runs()) == 1
+    with pytest.raises(UsageError, match="no run 'zzzz'"):
+        await delete_run(journal, tmp_path / "logs", "zzzz")
+
+
+async def test_a_run_with_kept_agents_stays_until_they_are_removed(
+    journal: Journal, reader: Reader, tmp_path: Path
+) -> None:
+    story = Story("aaaa")
+    await journal.record(
+        story.created(),
+        story.run("pending", "running"),
+        story.attempt_created("one"),
+        story.attempt("one", "pending", "failed", kept=True),
+        story.run("running", "failed"),
+    )
+    with pytest.raises(UsageError, match="kept agents") as caught:
+        await delete_run(journal, tmp_path / "logs", "aaaa")
+    assert "cleanup aaaa" in caught.value.hint
+    await journal.record(story.agent_removed("one"))
+    await delete_run(journal, tmp_path / "logs", "aaaa")
+    assert await reader.runs() == []
+
+
+async def test_a_hostile_run_id_is_no_path(journal: Journal, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    for run_id in ("../precious", "..", "", "a/../../precious", "/etc"):
+        with pytest.raises(HistoryError, match="no name for a log file"):
+            await delete_run(journal, tmp_path / "logs", run_id)
+    assert (tmp_path / "precious").exists()

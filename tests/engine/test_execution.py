@@ -121,7 +121,7 @@ def test_an_object_result_is_merged_into_the_state_and_templates_see_it(tmp_path
 def test_values_a_task_sets_itself_are_seen_by_conditions(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         async def set_flag(spec: AgentSpec) -> None:
-            world.store.hset(spec.identity.run_id, "flag", '"go"')
+            await world.store.hset(spec.identity.run_id, "flag", '"go"')
 
         world.backend._behaviour = by_step({"first": Script(action=set_flag)})
         detail = await world.run(

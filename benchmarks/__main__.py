@@ -1,0 +1,49 @@
+"""`python -m benchmarks`: measure everything that this machine can, print a table, and JSON with `--json`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+from benchmarks import steps
+from benchmarks.figures import HEADER, Figure
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine answers."""
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
+
+
+def main() -> int:
+    """Measure and print; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    arguments = parser.parse_args()
+    sources = [steps.process_figures()]
+    if docker_answers():
+        from tests import docker_images
+
+        sources.append(steps.docker_figures(docker_images.image("busybox")))
+    else:
+        print("no Docker engine answers: the container figures are left out", file=sys.stderr)
+    figures: list[Figure] = []
+    if not arguments.json:
+        print(HEADER)
+    for source in sources:
+        for figure in source:
+            figures.append(figure)
+            if not arguments.json:
+                print(figure.line(), flush=True)
+    if arguments.json:
+        print(json.dumps([dataclasses.asdict(figure) | {"ratio": figure.ratio} for figure in figures]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Whole jobs, from command to exit: a chain of 20 and a fan-out of 50 `true` steps, on Docker and locally."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.figures import Figure, interleaved, run
+
+CHAIN = 20
+FAN = 50
+# More simultaneous container starts than this gain nothing on two cores, and hung dockerd at 32.
+AT_ONCE = 4
+
+
+def document(count: int, kind: str, image: str | None) -> str:
+    """A workflow of `count` steps of a kind that do nothing."""
+    step = {"type": kind, "command": ["true"]} | ({"image": image} if image else {})
+    steps = [{"id": f"s{number}", **step} for number in range(count)]
+    return json.dumps({"name": "bench", "config": {"max_parallel": AT_ONCE}, "steps": steps})
+
+
+def process_figures() -> Iterator[Figure]:
+    """Local processes against the same `true` from a shell."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, count, kind in (
+            ("one local step", 1, "sequential"),
+            ("chain of 20 local steps", CHAIN, "sequential"),
+            ("fan-out of 50 local steps", FAN, "parallel"),
+        ):
+            ours = _ours(Path(directory), document(count, kind, None), "process")
+            loop = f"for i in $(seq {count}); do /bin/true; done"
+            value, floor = interleaved(lambda ours=ours: run(ours), lambda loop=loop: run(["sh", "-c", loop]))
+            yield Figure(name, value, "sh loop of /bin/true", floor)
+
+
+def docker_figures(image: str) -> Iterator[Figure]:
+    """Containers against `docker run` from a shell."""
+    with tempfile.TemporaryDirectory() as directory:
+        once = f"docker run --rm {image} true"
+        chain = f"for i in $(seq {CHAIN}); do {once}; done"
+        fan = f"seq {FAN} | xargs -P {AT_ONCE} -I% {once}"
+        for name, count, kind, floor_name, shell, target in (
+            ("one container step", 1, "sequential", "docker run", once, None),
+            ("chain of 20 containers", CHAIN, "sequential", "docker run loop", chain, 0.95),
+            ("fan-out of 50 containers", FAN, "parallel", f"docker run, {AT_ONCE} at once", fan, 0.95),
+        ):
+            ours = _ours(Path(directory), document(count, kind, image), "docker")
+            value, floor = interleaved(
+                lambda ours=ours: run(ours), lambda shell=shell: run(["sh", "-c", shell])
+            )
+            yield Figure(name, value, floor_name, floor, target=target)
+
+
+def _ours(directory: Path, text: str, backend: str) -> list[str]:
+    file = directory / f"{backend}-{len(text)}.json"
+    file.write_text(text, encoding="utf-8")
+    home = directory / "home"
+    command = [sys.executable, "-m", "agentainer_tui", "--home", str(home), "run", str(file)]
+    return [*command, "--backend", backend]

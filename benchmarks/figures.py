@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -50,28 +50,25 @@ HEADER = (
 )
 
 
-def interleaved(
-    ours: Callable[[], None], floor: Callable[[], None], *, passes: int = 3
-) -> tuple[float, float]:
-    """Medians of `passes` timings of each, taken in turns so that a drift of the machine hits both."""
+def interleaved(ours: Sequence[str], floor: Sequence[str], *, passes: int = 3) -> tuple[float, float]:
+    """Median seconds of `passes` runs of each command, in turns so that a drift of the machine hits both."""
     timings: tuple[list[float], list[float]] = ([], [])
     for _ in range(passes):
-        for job, taken in zip((ours, floor), timings, strict=True):
+        for command, taken in zip((ours, floor), timings, strict=True):
             start = time.perf_counter()
-            job()
+            run(command)
             taken.append(time.perf_counter() - start)
     return statistics.median(timings[0]), statistics.median(timings[1])
 
 
-def run(command: Sequence[str] | str) -> None:
-    """Run a command (a string: by the shell) to success, quietly.
+def run(command: Sequence[str]) -> None:
+    """Run a command to success, quietly.
 
     Raises:
         RuntimeError: it failed; with the end of what it said.
     """
     done = subprocess.run(
         command,
-        shell=isinstance(command, str),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

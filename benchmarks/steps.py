@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.figures import Figure, interleaved, run
+from benchmarks.figures import Figure, interleaved
 
 CHAIN = 20
 FAN = 50
@@ -33,7 +33,7 @@ def process_figures() -> Iterator[Figure]:
         ):
             ours = _ours(Path(directory), document(count, kind, None), "process")
             loop = f"for i in $(seq {count}); do /bin/true; done"
-            value, floor = interleaved(lambda ours=ours: run(ours), lambda loop=loop: run(["sh", "-c", loop]))
+            value, floor = interleaved(ours, ["sh", "-c", loop])
             yield Figure(name, value, "sh loop of /bin/true", floor)
 
 
@@ -49,9 +49,7 @@ def docker_figures(image: str) -> Iterator[Figure]:
             ("fan-out of 50 containers", FAN, "parallel", f"docker run, {AT_ONCE} at once", fan, 0.95),
         ):
             ours = _ours(Path(directory), document(count, kind, image), "docker")
-            value, floor = interleaved(
-                lambda ours=ours: run(ours), lambda shell=shell: run(["sh", "-c", shell])
-            )
+            value, floor = interleaved(ours, ["sh", "-c", shell])
             yield Figure(name, value, floor_name, floor, target=target)
 
 

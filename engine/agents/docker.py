@@ -20,7 +20,7 @@ from engine.agents.docker_connection import Address, check_reachable, find_addre
 from engine.agents.docker_container import Container, EngineLink
 from engine.agents.docker_events import ContainerEvent, EventStream
 from engine.agents.docker_images import Images
-from engine.agents.docker_network import bindable, ensure_network
+from engine.agents.docker_network import Block, bindable, ensure_network
 from engine.agents.docker_spec import (
     INSTANCE_LABEL,
     check_limits,
@@ -29,6 +29,8 @@ from engine.agents.docker_spec import (
     info_of_listing,
 )
 from engine.errors import BackendError, Reason, UnavailableError
+
+NETWORK = "agentainer-network"
 
 # 20.10, the first whose containers can resolve `host.docker.internal` on Linux.
 _OLDEST_API = (1, 41)
@@ -50,13 +52,19 @@ class DockerBackend:
     Args:
         instance: this home's id; containers of other homes are never touched.
         max_starts: containers started at the same time.
+        network: the name of the network that agents share; made if it is not there.
         deadlines: how long the engine may take.
     """
 
     name = "docker"
 
     def __init__(
-        self, *, instance: str, max_starts: int | None = None, deadlines: Deadlines | None = None
+        self,
+        *,
+        instance: str,
+        max_starts: int | None = None,
+        network: str = NETWORK,
+        deadlines: Deadlines | None = None,
     ) -> None:
         self._instance = instance
         self._max_starts = max_starts or 2 * (os.cpu_count() or 2)
@@ -64,7 +72,8 @@ class DockerBackend:
         self._containers: dict[str, Container] = {}
         self._threads = DaemonThreads(self._max_starts + _SPARE_THREADS, "docker-call")
         self._info: dict[str, Any] = {}
-        self._subnet = ""
+        self._network = network
+        self._block = Block()
         self._link: EngineLink | None = None
         self._events: EventStream | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,36 +85,39 @@ class DockerBackend:
         address = find_address()
         await check_reachable(address, self._deadlines.connect)
         address, calls = await self._connect(address)
-        try:
-            self._info = await calls("ask what it is", "info", deadline=self._deadlines.connect)
-            self._check_engine(address)
-            network = await self._ensure_network(calls)
-            self._events = EventStream(
-                address,
-                f"{INSTANCE_LABEL}={self._instance}",
-                on_event=self._dispatch,
-                on_reconnect=lambda: self._spawn(self._look_at_all()),
-                deadline=self._deadlines.connect,
-            )
-            await self._events.open()
-        except BackendError as error:
-            calls.close()
-            raise UnavailableError(
-                f"the Docker engine at {address} is not usable: {error.message}", hint=error.hint
-            ) from None
-        events = self._events
+        events = EventStream(
+            address,
+            f"{INSTANCE_LABEL}={self._instance}",
+            on_event=self._dispatch,
+            on_reconnect=lambda: self._spawn(self._look_at_all()),
+            deadline=self._deadlines.connect,
+        )
+        self._events = events
         self._link = EngineLink(
+            instance=self._instance,
             calls=calls,
             address=address,
             deadlines=self._deadlines,
             images=Images(calls, address, self._deadlines.silence),
+            network=self._network,
             starts=asyncio.Semaphore(self._max_starts),
-            init=await self._has_init(calls),
+            init=False,
             connections=lambda: events.connections,
-            restore_network=self._restore_network,
+            restore_network=self._ensure_network,
         )
+        try:
+            self._info = await calls("ask what it is", "info", deadline=self._deadlines.connect)
+            self._check_engine(address)
+            self._link.init = await self._has_init(calls)
+            await self._ensure_network()
+            await events.open()
+        except BackendError as error:
+            await self.close()
+            raise UnavailableError(
+                f"the Docker engine at {address} is not usable: {error.message}", hint=error.hint
+            ) from None
         self._spawn(self._poll())
-        return self._facts(network.get("Gateway", ""))
+        return self._facts(address)
 
     async def _connect(self, address: Address) -> tuple[Address, Calls]:
         limit = self._deadlines.connect
@@ -142,18 +154,15 @@ class DockerBackend:
         parts = {part.get("Name") for part in version.get("Components") or ()}
         return "docker-init" in parts
 
-    async def _ensure_network(self, calls: Calls) -> dict[str, str]:
-        network = await ensure_network(calls, subnet=self._subnet)
-        self._subnet = network.get("Subnet", "")
-        return network
+    async def _ensure_network(self) -> None:
+        self._block = await ensure_network(self._engine.calls, self._network, self._block)
 
-    async def _restore_network(self) -> None:
-        await self._ensure_network(self._engine.calls)
-
-    def _facts(self, gateway: str) -> BackendFacts:
+    def _facts(self, address: Address) -> BackendFacts:
         notes = []
-        reachable = bool(gateway) and bindable(gateway)
-        if not reachable:
+        gateway = self._block.gateway if bindable(self._block.gateway) else None
+        if not address.local:
+            notes.append(f"The engine is on another machine ({address.url}): agents cannot reach this one.")
+        elif gateway is None:
             notes.append(
                 "The engine runs in a virtual machine: agents reach this one as host.docker.internal."
             )
@@ -167,7 +176,7 @@ class DockerBackend:
             cpus=self._info.get("NCPU", 0),
             memory_bytes=self._info.get("MemTotal", 0),
             enforces_limits=True,
-            gateway=gateway if reachable else None,
+            gateway=gateway,
             notes=tuple(notes),
         )
 
@@ -178,7 +187,7 @@ class DockerBackend:
         if self._events is not None:
             await self._events.close()
         for container in self._containers.values():
-            await container.let_go()
+            await container.abandon()
         self._containers.clear()
         if self._link is not None:
             self._link.images.close()

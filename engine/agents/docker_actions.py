@@ -32,7 +32,9 @@ class Made:
     found: Mapping[str, Any] | None = None
 
 
-async def make_container(calls: Calls, spec: AgentSpec, *, init: bool, late: Callable[[Any], None]) -> Made:
+async def make_container(
+    calls: Calls, spec: AgentSpec, *, network: str, init: bool, late: Callable[[Any], None]
+) -> Made:
     """Create the container, or take the one of that name if it is for the same attempt.
 
     A name is one attempt's alone, so what exists under it comes from an earlier call whose answer was lost,
@@ -41,13 +43,14 @@ async def make_container(calls: Calls, spec: AgentSpec, *, init: bool, late: Cal
     Args:
         calls: to the engine.
         spec: what to make.
+        network: the name of the network that agents share.
         init: whether `docker-init` is process 1.
         late: is given the engine's answer if it comes when nobody waits for it any more.
 
     Raises:
         BackendError: it cannot be made.
     """
-    config = container_config(spec, init=init)
+    config = container_config(spec, network=network, init=init)
     doing = f"create {spec.name}"
     for _ in range(_TRIES):
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from docker.errors import APIError, DockerException
@@ -91,9 +91,15 @@ class DaemonThreads(Executor):
             self._work.put(None)
 
     def _serve(self) -> None:
-        while (work := self._work.get()) is not None:
+        while True:
+            try:
+                work = self._work.get_nowait()
+            except Empty:
+                self._idle.release()
+                work = self._work.get()
+            if work is None:
+                return
             work()
-            self._idle.release()
 
 
 def _carry_out(future: Future[Any], work: Callable[[], Any]) -> None:

@@ -45,6 +45,12 @@ class Address:
         """The SDK's normal form of it: `http+unix:///path`, `http://host:port`, `https://host:port`."""
         return str(parse_host(self.url, tls=self.tls is not None))
 
+    @property
+    def local(self) -> bool:
+        """Whether the engine is on this machine, or in a virtual one on it."""
+        parts = urlsplit(self.parsed)
+        return parts.scheme == "http+unix" or parts.hostname in ("localhost", "127.0.0.1", "::1")
+
     async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection of our own; `OSError` where nobody listens."""
         parts = urlsplit(self.parsed)

@@ -15,6 +15,7 @@ from engine.agents.docker_connection import Address
 from engine.agents.docker_events import ContainerEvent
 from engine.agents.docker_images import Images
 from engine.agents.docker_output import Output
+from engine.agents.docker_spec import INSTANCE_LABEL
 from engine.agents.docker_streams import parse_time
 from engine.errors import BackendError, Reason
 
@@ -34,7 +35,9 @@ class EngineLink:
     """What every container needs of the engine it is on.
 
     Attributes:
+        instance: this home's id.
         calls, address, deadlines, images: ways to the engine.
+        network: the name of the network that agents share.
         starts: bounds the starts at one time.
         init: whether the engine has `docker-init`.
         connections: how often the event stream has been connected.
@@ -42,10 +45,12 @@ class EngineLink:
         by_id: the containers that events are for.
     """
 
+    instance: str
     calls: Calls
     address: Address
     deadlines: Deadlines
     images: Images
+    network: str
     starts: asyncio.Semaphore
     init: bool
     connections: Callable[[], int]
@@ -108,7 +113,9 @@ class Container:
         async with self._creating:
             if not self.id:
                 link = self._link
-                made = await make_container(link.calls, spec, init=link.init, late=self._created_late)
+                made = await make_container(
+                    link.calls, spec, network=link.network, init=link.init, late=self._created_late
+                )
                 self._identify(made.id, link.images.stop_signal(spec.image), spec.limits.memory_bytes)
                 if self.removed:
                     await remove_container(link.calls, self.id, link.deadlines.call)
@@ -134,6 +141,8 @@ class Container:
         host = found["HostConfig"]
         self._identify(found["Id"], found["Config"].get("StopSignal") or "", host.get("Memory"))
         self._judge(found["State"])
+        if self.running:
+            self._spawn(self.look())  # it may have ended before events were for it
 
     async def deliver_to(self, sink: LogSink) -> None:
         """Send the output into `sink`: from now on if it has not run yet, else again from its beginning."""
@@ -155,6 +164,8 @@ class Container:
 
     async def start(self) -> None:
         """Start it, when it is its turn. Nothing happens if it runs or has run."""
+        if not self.id:
+            raise BackendError(Reason.LOST, f"{self.name} was not created", transient=True)
         if not self.started:
             await self._to_its_end(self._start())
 
@@ -197,6 +208,10 @@ class Container:
 
     async def wait(self) -> Exit:
         """Its end, once all of its output has been delivered."""
+        if not self.id:
+            await self._quiet()
+            if not self.id:
+                return Exit(-1, lost=True)
         return await asyncio.shield(self._done)
 
     def saw(self, event: ContainerEvent) -> None:
@@ -249,6 +264,7 @@ class Container:
         elif self._output is not None:
             await self._output.complete()
             error = error or init_failure(end.code, self._output.stderr_head)
+        self._output = None
         if not self._done.done():
             self._done.set_result(
                 Exit(
@@ -286,13 +302,22 @@ class Container:
         """False if it has ended, or will never begin: from here on, no start gets through."""
         self._stopping = True
         await self._quiet()
-        if not self.id or self._exited.is_set():
+        if self._exited.is_set() or not await self._exists():
             return False
         if not self.started:
             await self.look()  # an answer to `start` may have been lost
             if not self.started:
                 self._ended(_End(-1, ran=False, error=_NEVER_RAN))
         return self.running
+
+    async def _exists(self) -> bool:
+        """Whether there is a container at all: the answer to its creation may have been lost."""
+        if not self.id:
+            found = await inspect(self._link.calls, self.name)
+            written = (found["Config"]["Labels"] or {}) if found else {}
+            if found and written.get(INSTANCE_LABEL) == self._link.instance:
+                self.take_over(found)
+        return bool(self.id)
 
     async def _signal(self, signal: str) -> None:
         doing = f"send {signal} to {self.name}"
@@ -319,7 +344,7 @@ class Container:
         """Remove it, whatever it does."""
         self._stopping = self.removed = True
         await self._quiet()
-        if self.id:
+        if await self._exists():
             self._killed = True
             await remove_container(self._link.calls, self.id, self._link.deadlines.call)
             self._link.by_id.pop(self.id, None)
@@ -330,6 +355,12 @@ class Container:
         """Stop delivering output; the container is left as it is."""
         if self._output is not None:
             await self._output.cancel()
+
+    async def abandon(self) -> None:
+        """Stop everything that goes on here; the container is left as it is."""
+        for task in self._tasks:
+            task.cancel()
+        await self.let_go()
 
     # -- work that must not be interrupted ------------------------------------------------------------
 

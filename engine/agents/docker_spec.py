@@ -10,7 +10,6 @@ from typing import Any
 from engine.agents.backend import AgentIdentity, AgentInfo, AgentPhase, AgentSpec, Limits
 from engine.errors import BackendError, Reason
 
-NETWORK = "agentainer-network"
 INSTANCE_LABEL = "agentainer.instance"
 
 # Docker refuses containers with less memory (6 MiB).
@@ -74,11 +73,12 @@ def check_limits(limits: Limits, *, cpus: int, memory_bytes: int, gpus: bool) ->
         )
 
 
-def container_config(spec: AgentSpec, *, init: bool) -> dict[str, Any]:
+def container_config(spec: AgentSpec, *, network: str, init: bool) -> dict[str, Any]:
     """The body of the engine's create call.
 
     Args:
         spec: the agent.
+        network: the name of the network that agents share.
         init: let `docker-init` be process 1, which passes signals on and reaps; the engine must have it.
 
     Raises:
@@ -106,7 +106,7 @@ def container_config(spec: AgentSpec, *, init: bool) -> dict[str, Any]:
         # Without a network of its own, not even the `none` network, it starts twice as fast.
         config["NetworkDisabled"] = True
     else:
-        host["NetworkMode"] = NETWORK
+        host["NetworkMode"] = network
         host["ExtraHosts"] = ["host.docker.internal:host-gateway"]
     if isinstance(spec.command, str):
         # The shell is the entry point: an entry point of the image would get the shell as its arguments.

@@ -408,11 +408,8 @@ class Engine:
         """The plan of a run, made again from the document that it keeps."""
         from engine.workflows.loader import load_text
 
-        document = await self.history.document(run.digest)
-        if document is None:
-            problem = Problem(run.path or run.workflow, 0, 0, f"run {run.id} has lost its document")
-            raise DocumentError((problem,))
-        return load_text(document.text, run.path or run.workflow).require()
+        text = await self.history.document(run.digest)
+        return load_text(text, run.path or run.workflow).require()
 
     async def _existing_agents(self) -> dict[str, AgentInfo]:
         try:

@@ -142,7 +142,9 @@ class Printer:
             return json_text(record) + "\n"
         mark, style = _MARKS[line.stream]
         stamp = f"{clean(line.time):<27}  " if self._timestamps else ""
-        return f"{stamp}{fit(source.name, max(_NAME_WIDTH, len(source.name)))} {out.paint(mark, style)} | {program_line(line.text, out.stream)}\n"
+        name = fit(source.name, max(_NAME_WIDTH, len(source.name)))
+        text = program_line(line.text, out.stream)
+        return f"{stamp}{name} {out.paint(mark, style)} | {text}\n"
 
 
 def _sources(detail: RunDetail, wanted: Wanted) -> Iterator[Source]:

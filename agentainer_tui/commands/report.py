@@ -45,7 +45,7 @@ def outcome_of(run: RunRecord) -> str:
     return (
         status
         + (f" in {duration(took)}" if took is not None else "")
-        + (f" ({run.reason})" if run.reason else "")
+        + (f" ({run.reason})" if run.reason and run.reason != run.status else "")
     )
 
 

@@ -95,7 +95,9 @@ class Attempt:
             async with self._services.store.completion(self.task_id) as completion:
                 if not await self._adopt(capture):
                     return None
-                return await self._see_through(completion, capture, elapsed)
+                outcome = await self._see_through(completion, capture, elapsed)
+                # A backend that cannot take over what runs (local processes) has only lost it.
+                return None if outcome.reason is Reason.LOST else outcome
         except (BackendError, StateStoreError) as error:
             self._run.warn(f"{self.agent} could not be taken over: {error}", *self._where)
             return None

@@ -270,7 +270,11 @@ class Orchestrator:
 
 
 def _open_agents(detail: RunDetail) -> set[str]:
-    attempts = [attempt for step in detail.steps for unit in (step, *step.items) for attempt in unit.attempts]
+    attempts = [
+        attempt
+        for step in detail.steps
+        for attempt in (*step.attempts, *(a for item in step.items for a in item.attempts))
+    ]
     return {attempt.agent for attempt in attempts if not StepStatus(attempt.status).is_terminal}
 
 

@@ -17,9 +17,10 @@ from engine.agents.backend import AgentInfo, AgentSpec, BackendFacts, Exit, LogS
 from engine.agents.docker_actions import inspect
 from engine.agents.docker_calls import Calls, DaemonThreads, Deadlines
 from engine.agents.docker_connection import Address, check_reachable, find_address, make_client
-from engine.agents.docker_container import Container, EngineLink
+from engine.agents.docker_container import Container
 from engine.agents.docker_events import ContainerEvent, EventStream
 from engine.agents.docker_images import Images
+from engine.agents.docker_link import EngineLink
 from engine.agents.docker_network import Block, bindable, ensure_network
 from engine.agents.docker_spec import (
     INSTANCE_LABEL,

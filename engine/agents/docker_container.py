@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from engine.agents.backend import AgentInfo, AgentPhase, AgentSpec, Exit, LogSink
 from engine.agents.docker_actions import init_failure, inspect, make_container, remove_container, start_error
-from engine.agents.docker_calls import Calls, Deadlines, EngineRefusedError, EngineSilentError
-from engine.agents.docker_connection import Address
+from engine.agents.docker_calls import EngineRefusedError, EngineSilentError
 from engine.agents.docker_events import ContainerEvent
-from engine.agents.docker_images import Images
+from engine.agents.docker_link import EngineLink
 from engine.agents.docker_output import Output
 from engine.agents.docker_spec import INSTANCE_LABEL
 from engine.agents.docker_streams import parse_time
@@ -28,34 +27,6 @@ _CHILD_OOM = "one of its processes was killed for want of memory"
 _OOM_NOTICE = 0.25
 # Between looks at a container that has been killed, in case that the event was lost, in seconds.
 _LOOK_AGAIN = 1.0
-
-
-@dataclass(slots=True)
-class EngineLink:
-    """What every container needs of the engine it is on.
-
-    Attributes:
-        instance: this home's id.
-        calls, address, deadlines, images: ways to the engine.
-        network: the name of the network that agents share.
-        starts: bounds the starts at one time.
-        init: whether the engine has `docker-init`.
-        connections: how often the event stream has been connected.
-        restore_network: makes our network anew after somebody removed it.
-        by_id: the containers that events are for.
-    """
-
-    instance: str
-    calls: Calls
-    address: Address
-    deadlines: Deadlines
-    images: Images
-    network: str
-    starts: asyncio.Semaphore
-    init: bool
-    connections: Callable[[], int]
-    restore_network: Callable[[], Awaitable[None]]
-    by_id: dict[str, Container] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +50,7 @@ class Container:
         self.removed = False
         self._link = link
         self._output: Output | None = None
+        self._sink: LogSink | None = None
         self._creating = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._in_flight: set[asyncio.Task[Any]] = set()
@@ -146,6 +118,7 @@ class Container:
 
     async def deliver_to(self, sink: LogSink) -> None:
         """Send the output into `sink`: from now on if it has not run yet, else again from its beginning."""
+        self._sink = sink
         if self._output is not None and not self.started:
             self._output.sink = sink
             return
@@ -174,20 +147,36 @@ class Container:
         async with link.starts:
             if self._stopping or self.removed:
                 raise self._withdrawn()
-            if self.started:
-                return
-            doing = f"start {self.name}"
+            if self._output is None and self._sink is not None:
+                await self.look()
+                await self.deliver_to(self._sink)
+            if not self.started:
+                await self._launch()
+
+    async def _launch(self) -> None:
+        for restored in (False, True):
             try:
-                await link.calls(doing, "start", self.id, deadline=link.deadlines.start)
+                await self._call_start()
+                return
             except EngineRefusedError as error:
-                if error.status != 404 or "network" not in error.words:
+                await self._detach()
+                if restored or error.status != 404 or "network" not in error.words or self._sink is None:
                     raise self._start_refused(error) from None
-                await link.restore_network()
-                try:
-                    await link.calls(doing, "start", self.id, deadline=link.deadlines.start)
-                except EngineRefusedError as again:
-                    raise self._start_refused(again) from None
-            self.started = True
+                await self._link.restore_network()
+                await self.deliver_to(self._sink)
+            except BackendError:
+                await self._detach()
+                raise
+
+    async def _call_start(self) -> None:
+        deadline = self._link.deadlines.start
+        await self._link.calls(f"start {self.name}", "start", self.id, deadline=deadline)
+        self.started = True
+
+    async def _detach(self) -> None:
+        """A start that failed ended the attachment: the next one needs a new one."""
+        await self.let_go()
+        self._output = None
 
     def _start_refused(self, refused: EngineRefusedError) -> BackendError:
         if refused.status == 404 and "no such container" in refused.words.lower():
@@ -264,7 +253,7 @@ class Container:
         elif self._output is not None:
             await self._output.complete()
             error = error or init_failure(end.code, self._output.stderr_head)
-        self._output = None
+        self._output = self._sink = None
         if not self._done.done():
             self._done.set_result(
                 Exit(

@@ -58,7 +58,11 @@ def parse(arguments: list[str]) -> Namespace:
     """The arguments as a namespace; `verb` is the command, or `dashboard` where none was said."""
     word = _first_word(arguments)
     if word in VERBS or "--help" in arguments[:1] or "-h" in arguments[:1]:
-        return command_parser().parse_args(arguments)
+        options, rest = command_parser().parse_known_args(arguments)
+        if rest:
+            verb = f"{options.verb} " if options.verb else ""
+            raise UsageError(f"not understood: {' '.join(rest)}", hint=f"see `agentainer {verb}--help`")
+        return options
     if word and not Path(word).exists():
         import difflib
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 import shutil
 import sys
 from argparse import Namespace
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from agentainer_tui.commands.console import out, print_json
 from agentainer_tui.commands.invocation import settings_of
@@ -15,14 +17,16 @@ from agentainer_tui.text import clean
 from engine.diagnosis import Finding, Health, examine
 from engine.errors import UnavailableError
 
+if TYPE_CHECKING:
+    from engine.facade import Settings
+
 _PACKAGES = ("textual", "rich", "docker", "redis", "pydantic", "aiosqlite", "watchfiles")
 
 
 def doctor(options: Namespace) -> int:
     """`agentainer doctor`; 4 if something is in the way of every run."""
     settings = settings_of(options)
-    found = [_python(), _packages(), _shell()]
-    found.append(Finding("settings", Health.GOOD, f"backend {settings.backend}, home {settings.home}"))
+    found = [_python(), _packages(), _shell(), _settings(settings)]
 
     async def collect() -> list[Finding]:
         return [finding async for finding in examine(settings)]
@@ -44,6 +48,14 @@ def doctor(options: Namespace) -> int:
         for one in found:
             _print(one)
     return UnavailableError.exit_code if any(one.health is Health.ERROR for one in found) else 0
+
+
+def _settings(settings: Settings) -> Finding:
+    values = settings.model_dump()
+    if settings.redis_url:
+        values["redis_url"] = re.sub(r"//[^/@]*@", "//…@", settings.redis_url)
+    shown = ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
+    return Finding("settings", Health.GOOD, shown)
 
 
 def _print(finding: Finding) -> None:

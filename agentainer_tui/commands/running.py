@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.commands.documents import find_workflow, load_plan
 from agentainer_tui.commands.invocation import settings_of
+from agentainer_tui.commands.parser import BACKENDS
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,12 +32,17 @@ def run(options: Namespace) -> int:
 
 
 def retry(options: Namespace) -> int:
-    """`agentainer retry RUN`."""
+    """`agentainer retry RUN`; on the backend that the run had, unless told otherwise."""
+    from agentainer_tui.commands.runs import read
+
+    old = read(options, lambda history: history.run(options.run))
+    if options.backend is None and old.backend in BACKENDS:
+        options.backend = old.backend
     settings = settings_of(options)
 
     async def begin(engine: Engine) -> str:
         return await engine.retry(
-            options.run, from_step=options.from_step, only_step=options.only_step, failed=options.failed
+            old.id, from_step=options.from_step, only_step=options.only_step, failed=options.failed
         )
 
     from agentainer_tui.commands.execution import execute

@@ -1,0 +1,85 @@
+"""Who may do what in Redis: the engine everything, a run's tasks only what is theirs.
+
+A run's password is derived from a secret of the home, so that the next engine on it knows the passwords of
+the tasks that are still running after a crash, and none has to be stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+ENGINE = "agentainer"
+"""The engine's own user."""
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # nothing that is a wildcard or a separator in a rule
+
+_GRANTED = (
+    *("+@read", "+@write", "+@blocking", "+@pubsub", "+@scripting", "+@transaction", "+@connection", "+time"),
+    # Some of these tell about, or touch, more than the keys that the command names.
+    *("-@admin", "-@dangerous", "-scan", "-randomkey", "-dbsize", "-pubsub", "-memory"),
+    *("-script", "+script|load", "+script|exists"),
+)
+_SINCE_7 = ("-function", "-client|tracking", "-client|caching")
+# Before 7.0 the categories refuse `client` as a whole; clients use these when they connect.
+_BEFORE_7 = ("+client|setname", "+client|getname", "+client|id", "+client|setinfo")
+
+
+def user_of(run_id: str) -> str:
+    """The name of a run's user."""
+    return f"run-{run_id}"
+
+
+def password_of(secret: bytes, run_id: str) -> str:
+    """The password of a run's user."""
+    return hmac.new(secret, run_id.encode(), hashlib.sha256).hexdigest()
+
+
+def load_secret(file: Path) -> bytes:
+    """The home's secret; made, readable by its owner only, when there is none yet."""
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as new:
+            new.write(secrets.token_hex(32))
+    found = file.read_text().strip()
+    if len(found) < 32:  # cut short by a crash or a full disk
+        file.unlink()
+        return load_secret(file)
+    return found.encode()
+
+
+def server_file(password: str) -> str:
+    """The ACL file of a server of our own: nobody but the engine may do anything from the first moment."""
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    return f"user default off\nuser {ENGINE} on #{digest} ~* &* +@all\n"
+
+
+def run_user(run_id: str, password: str, version: tuple[int, ...]) -> tuple[str, ...]:
+    """The command that makes, or makes again, the user of one run."""
+    login = ("on", f">{password}")
+    return ("ACL", "SETUSER", user_of(run_id), "reset", *login, *_keys_of(run_id), *_granted(version))
+
+
+def open_user(run_ids: Iterable[str], version: tuple[int, ...]) -> tuple[str, ...]:
+    """The command that lets anyone, without a password, into these runs; with none, it keeps all out."""
+    patterns = [pattern for run_id in sorted(run_ids) for pattern in _keys_of(run_id)]
+    if not patterns:
+        return ("ACL", "SETUSER", "default", "reset")
+    return ("ACL", "SETUSER", "default", "reset", "on", "nopass", *patterns, *_granted(version))
+
+
+def _keys_of(run_id: str) -> tuple[str, ...]:
+    if not _RUN_ID.fullmatch(run_id):
+        raise ValueError(f"not a run id: {run_id!r}")
+    workflow, task = f"workflow:{run_id}", f"task:task-{run_id}-*"
+    return (f"~{workflow}", f"~{workflow}:*", f"~{task}", "resetchannels", f"&{task}")
+
+
+def _granted(version: tuple[int, ...]) -> tuple[str, ...]:
+    return (*_GRANTED, *(_SINCE_7 if version >= (7,) else _BEFORE_7))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import socket
 from dataclasses import dataclass
-from typing import Any
 
 from engine.agents.docker_calls import Calls, EngineRefusedError
 from engine.errors import BackendError, Reason
+
+_TRIES = 50
+_PAUSE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,45 +37,44 @@ async def ensure_network(calls: Calls, name: str, block: Block = Block()) -> Blo
     Raises:
         BackendError: it could not be made.
     """
-    found = await _named(calls, name)
-    if not found:
-        mine = await _create(calls, name, block)
-        found = await _named(calls, name)
-        if mine and len(found) > 1 and found[0]["Id"] != mine:
-            # Two engines made one at the same moment, which Docker allows: the later one goes.
-            await _remove(calls, mine)
-        if not found:
-            raise BackendError(
-                Reason.INFRA_ERROR, f"the network {name} vanished while it was made", transient=True
-            )
-    blocks = found[0].get("IPAM", {}).get("Config") or [{}]
-    return Block(blocks[0].get("Subnet", ""), blocks[0].get("Gateway", ""))
+    for _ in range(_TRIES):
+        networks = await calls("look for our network", "networks", names=[name])
+        for network in networks:
+            if network["Name"] == name:  # the engine also gives those whose names only begin so
+                blocks = network.get("IPAM", {}).get("Config") or [{}]
+                return Block(blocks[0].get("Subnet", ""), blocks[0].get("Gateway", ""))
+        if not await _create(calls, name, block):
+            await asyncio.sleep(_PAUSE)  # another engine is making it
+    raise BackendError(
+        Reason.INFRA_ERROR,
+        f"the network {name} can neither be found nor made",
+        transient=True,
+        hint=f"look at `docker network ls`; `docker network rm {name}` may help",
+    )
 
 
-async def _named(calls: Calls, name: str) -> list[dict[str, Any]]:
-    """All networks of that name, the oldest first; everybody who looks agrees on which that is."""
-    networks = await calls("look for our network", "networks", names=[name])
-    exact = [network for network in networks if network["Name"] == name]
-    return sorted(exact, key=lambda network: (network["Created"], network["Id"]))
+async def _create(calls: Calls, name: str, block: Block) -> bool:
+    """Returns False if another engine was faster.
 
-
-async def _create(calls: Calls, name: str, block: Block) -> str:
-    """Returns the new network's id, or "" if another engine was faster."""
+    Docker makes two networks of one name when asked twice at the same moment; it never makes two bridges of
+    one name, so the name of the bridge follows from that of the network.
+    """
+    bridge = "ag-" + hashlib.sha256(name.encode()).hexdigest()[:12]
     config = [{"Subnet": block.subnet, "Gateway": block.gateway}]
-    ipam = {"Driver": "default", "Config": config} if block.subnet else None
     try:
-        made = await calls(
+        await calls(
             f"make the network {name}",
             "create_network",
             name,
             driver="bridge",
-            ipam=ipam,
+            options={"com.docker.network.bridge.name": bridge},
+            ipam={"Driver": "default", "Config": config} if block.subnet else None,
             check_duplicate=True,
             labels={"agentainer.network": "1"},
         )
     except EngineRefusedError as error:
-        if error.status == 409:
-            return ""
+        if error.status == 409 or "same bridge name" in error.words:
+            return False
         if "address pool" in error.words:
             raise BackendError(
                 Reason.INFRA_ERROR,
@@ -80,15 +83,7 @@ async def _create(calls: Calls, name: str, block: Block) -> str:
                 hint="`docker network prune` removes networks that nothing uses",
             ) from None
         raise
-    return str(made["Id"])
-
-
-async def _remove(calls: Calls, network_id: str) -> None:
-    try:
-        await calls("remove a duplicate of our network", "remove_network", network_id)
-    except EngineRefusedError as error:
-        if error.status != 404:
-            raise
+    return True
 
 
 def bindable(address: str) -> bool:

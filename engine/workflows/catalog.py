@@ -143,6 +143,7 @@ class WorkflowCatalog:
         if self.problem:
             raise UsageError(self.problem, hint="give a directory that holds workflow files")
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.directory}")
+        self._watcher.add_done_callback(lambda _: self._finish())
 
     async def close(self) -> None:
         """Stop watching; iterators over changes end."""
@@ -152,10 +153,16 @@ class WorkflowCatalog:
                 await self._watcher
             self._watcher = None
 
+    def _finish(self) -> None:
+        for listener in self._listeners:
+            listener.finish()
+
     def changes(self) -> AsyncIterator[CatalogChange]:
         """The changes from this call on; ends when the catalog is closed."""
         listener = _Listener()
         self._listeners.append(listener)
+        if self._watcher is None or self._watcher.done():
+            listener.finish()
         return self._follow(listener)
 
     async def _follow(self, listener: _Listener) -> AsyncIterator[CatalogChange]:
@@ -206,23 +213,19 @@ class WorkflowCatalog:
     async def _watch(self) -> None:
         """Follow the directory for as long as the catalog is open, whatever happens to the directory."""
         force_polling = False
-        try:
-            while True:
-                places = await asyncio.to_thread(_places, self.directory)
-                if not places:
-                    await self.refresh()
-                    await asyncio.sleep(_MISSING_DELAY)
-                    continue
-                try:
-                    await self._watch_places(places, force_polling=force_polling)
-                except (OSError, RuntimeError):
-                    # Gone between the look and the watch; or there are no notices to be had (no watches
-                    # left on this machine, a file system without them), then files are looked at in turn.
-                    force_polling = not force_polling
-                    await asyncio.sleep(_MISSING_DELAY)
-        finally:
-            for listener in self._listeners:
-                listener.finish()
+        while True:
+            places = await asyncio.to_thread(_places, self.directory)
+            if not places:
+                await self.refresh()
+                await asyncio.sleep(_MISSING_DELAY)
+                continue
+            try:
+                await self._watch_places(places, force_polling=force_polling)
+            except (OSError, RuntimeError):
+                # Gone between the look and the watch; or there are no notices to be had (no watches left on
+                # this machine, a file system without them), then the files are looked at in turn.
+                force_polling = not force_polling
+                await asyncio.sleep(_MISSING_DELAY)
 
     async def _watch_places(self, places: dict[Path, tuple[int, int]], *, force_polling: bool) -> None:
         """Reload at every notice, until the directories that need watching are others than `places`."""

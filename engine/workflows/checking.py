@@ -245,8 +245,8 @@ def _misspelt(path: Sequence[str | int], others: list[ErrorDetails]) -> bool:
 def _missing(path: Sequence[str | int], tree: Table) -> str:
     key, model = str(path[-1]), _model_at(path)
     field = next(f for name, f in model.model_fields.items() if (f.alias or name) == key)
-    what = f" ({field.description})" if field.description else ""
     if len(path) == 1:
         keys = listing(map(show, tree), limit=6)
-        return f"`{key}` is missing{what}: a workflow needs `name` and `steps`, found {keys or 'nothing'}"
+        return f"`{key}` is missing: a workflow needs `name` and `steps`, found {keys or 'nothing'}"
+    what = f" ({field.description})" if field.description else ""
     return f"`{label_of(path[:-1])}` needs `{key}`{what}: add it"

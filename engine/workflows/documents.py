@@ -160,8 +160,8 @@ class ChoiceDocument(Part):
 class DecisionBranchDocument(Part):
     """A branch of a decision (dialect of Agentainer's code)."""
 
-    id: StepId
-    name: Title | None = None
+    id: StepId = Field(description="for `default`")
+    name: Title | None = Field(None, description="for people")
     condition: ConditionDocument | None = None
     next_steps: Names = Field(default_factory=list, description="ids or names of the steps that run")
     priority: Annotated[int, integer(-(10**6), 10**6)] = Field(0, description="higher ones are judged first")
@@ -173,8 +173,8 @@ class DecisionDocument(Part):
     input_path: Text | None = Field(
         None, description="the value that the conditions' `$` is, default the state"
     )
-    choices: list[ChoiceDocument] | None = None
-    branches: list[DecisionBranchDocument] | None = None
+    choices: list[ChoiceDocument] | None = Field(None, description="in the order in which they are judged")
+    branches: list[DecisionBranchDocument] | None = Field(None, description="the same in the code's dialect")
     default: Text | None = Field(None, description="id of the step, or of the branch, when nothing is true")
 
     @model_validator(mode="after")
@@ -190,10 +190,10 @@ class BranchDocument(Part):
     """Two ways to go on."""
 
     condition: ConditionDocument
-    true_steps: Names = Field(default_factory=list)
-    false_steps: Names = Field(default_factory=list)
-    true_workflow: WorkflowName | None = None
-    false_workflow: WorkflowName | None = None
+    true_steps: Names = Field(default_factory=list, description="ids or names of the steps that run if true")
+    false_steps: Names = Field(default_factory=list, description="ids or names of the steps that run if not")
+    true_workflow: WorkflowName | None = Field(None, description="the workflow that runs if true")
+    false_workflow: WorkflowName | None = Field(None, description="the workflow that runs if not")
 
 
 Command = Annotated[Any, Reads(read_command, COMMAND_SCHEMA)]
@@ -212,7 +212,7 @@ class StepDocument(Part):
     ) = Field(None, description="default: what its blocks say, else sequential")
     depends_on: Names | None = Field(None, description="ids or unique names of the steps it waits for")
     steps: list[StepDocument] | None = Field(None, description="members of a parallel step")
-    metadata: dict[str, TextAsWritten] = Field(default_factory=dict)
+    metadata: dict[str, TextAsWritten] = Field(default_factory=dict, description="notes of your own")
 
     image: Text | None = Field(None, description="container image; may hold templates")
     command: Command = Field(None, description="a list (may hold templates), or one text for a shell")
@@ -228,19 +228,25 @@ class StepDocument(Part):
     timeout: Duration | None = Field(None, description="bounds each attempt; 0 = no bound")
     retry_policy: RetryDocument | None = None
     resource_limits: LimitsDocument | None = None
-    execution_mode: Annotated[str, word("standard", "pooled")] = "standard"
+    execution_mode: Annotated[str, word("standard", "pooled")] = Field(
+        "standard", description="a new agent for each task, or a warm one"
+    )
     pool_config: PoolDocument | None = None
     condition: ConditionDocument | None = Field(None, description="the step is skipped unless it is true")
     branch_config: BranchDocument | None = None
     decision_node: DecisionDocument | None = None
-    sub_workflow_id: WorkflowName | None = None
-    sub_workflow_name: WorkflowName | None = None
+    sub_workflow_id: WorkflowName | None = Field(None, description="the workflow that this step runs")
+    sub_workflow_name: WorkflowName | None = Field(None, description="the workflow that this step runs")
     map_config: MapDocument | None = None
-    cleanup_policy: Annotated[CleanupPolicy, choice(CleanupPolicy)] | None = None
+    cleanup_policy: Annotated[CleanupPolicy, choice(CleanupPolicy)] | None = Field(
+        None, description="when its agents are removed"
+    )
     redis_access: Annotated[Literal["run", "open", "none"], word("run", "open", "none")] = Field(
         "run", description="what its agents may do with Redis"
     )
-    network: Annotated[Literal["default", "none"], word("default", "none")] = "default"
+    network: Annotated[Literal["default", "none"], word("default", "none")] = Field(
+        "default", description="the engine's network, or none at all (then without Redis)"
+    )
     pull_policy: Annotated[Literal["missing", "always", "never"], word("missing", "always", "never")] = Field(
         "missing", description="when the image is fetched"
     )
@@ -264,18 +270,20 @@ class ConfigDocument(Part):
     cleanup_policy: Annotated[CleanupPolicy, choice(CleanupPolicy)] = Field(
         CleanupPolicy.ALWAYS, description="when an attempt's agent is removed"
     )
-    enable_profiling: Boolean | None = None
+    enable_profiling: Boolean | None = Field(None, description="record where the time goes")
     schedule: Text | None = Field(None, description="cron expression")
 
 
 class ParamDocument(Part):
     """A declared param; a plain value instead of a mapping is its default."""
 
-    type: Annotated[str, word("string", "integer", "number", "boolean", "array", "object")] | None = None
-    default: Json = None
-    required: Boolean = False
-    description: Text = ""
-    choices: list[Json] | None = None
+    type: Annotated[str, word("string", "integer", "number", "boolean", "array", "object")] | None = Field(
+        None, description="default: that of the default or of the choices, else string"
+    )
+    default: Json = Field(None, description="its value where none is given")
+    required: Boolean = Field(False, description="a run must be given it")
+    description: Text = Field("", description="for people")
+    choices: list[Json] | None = Field(None, description="the only values it can have")
 
 
 def _short_param(node: Any) -> object:
@@ -293,14 +301,14 @@ class WorkflowDocument(Part):
     """A workflow document."""
 
     name: WorkflowName = Field(description="the workflow's name")
-    description: Text = ""
+    description: Text = Field("", description="for people")
     config: ConfigDocument = Field(default_factory=ConfigDocument.model_construct)
     params: dict[Identifier, Param] = Field(default_factory=dict, description="what a run can be given")
     state: dict[str, Json] = Field(default_factory=dict, description="the initial shared state")
     metadata: dict[str, TextAsWritten] = Field(
         default_factory=dict, description="handed on as WORKFLOW_<KEY>"
     )
-    steps: list[StepDocument] = Field(min_length=1)
+    steps: list[StepDocument] = Field(min_length=1, description="what it does")
 
 
 def lift(root: Table, report: Report) -> Table:

@@ -69,6 +69,9 @@ class JsonPath:
         return (True, matches[0]) if matches else (False, f"{_spelt(self.parts)} is {_kind(value)}")
 
 
+_QUOTED_OR_FILTER = re.compile(r"'[^']*'|\"[^\"]*\"|\[\?[^\]]*\]")
+
+
 def compile_path(text: str) -> JsonPath:
     """A path; `urls` and `a.b` stand for `$.urls` and `$.a.b`.
 
@@ -84,6 +87,11 @@ def compile_path(text: str) -> JsonPath:
         raise ExpressionError(
             f"{show(source)} uses a regular expression inside a path, whose run time has no bound: "
             "use a condition with the operator `matches`"
+        )
+    if re.search(r"[|&]", _QUOTED_OR_FILTER.sub("", source)):
+        raise ExpressionError(
+            f"{show(source)}: a path has no `|` and `&`, neither for filters nor for alternatives, "
+            "only conditions in brackets such as $.list[?(@.a > 1 && @.b < 2)]"
         )
     tree = _parse(source if source.startswith("$") else f"$.{source}", source)
     chain = _chain(tree)
@@ -132,7 +140,7 @@ def _chain(tree: Any) -> list[Any]:
 
 
 def _single(node: Any) -> str | int | None:
-    if isinstance(node, Fields) and len(node.fields) == 1 and node.fields[0] != "*":
+    if isinstance(node, Fields) and len(node.fields) == 1:
         return str(node.fields[0])
     if isinstance(node, Index) and len(node.indices) == 1 and isinstance(node.indices[0], int):
         return int(node.indices[0])
@@ -144,7 +152,6 @@ def _finds_many(node: Any) -> bool:
         return False
     return isinstance(node, (Descendants, Slice, Wildcard, Fields, Index)) or type(node).__name__ in (
         "Filter",
-        "Union",
         "Intersect",
         "Where",
         "WhereNot",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,9 @@ _ARTICLE = {
     "array": "a JSON list",
     "object": "a JSON object",
 }
+
+
+_NUMBER = re.compile(r"[-+]?([0-9]{1,300}(\.[0-9]{0,300})?|\.[0-9]{1,300})([eE][-+]?[0-9]{1,5})?")
 
 
 def plan_params(documents: Mapping[str, ParamDocument], compiler: Compiler) -> dict[str, ParamSpec]:
@@ -127,7 +131,7 @@ def read_param(spec: ParamSpec, given: Any) -> Any:
     value = _from_text(spec, given) if isinstance(given, str) else given
     if not _fits(value, spec.type):
         raise ValueError(f"found {kind_of(value)}, expected {_ARTICLE[spec.type]}")
-    if complaint := _text_complaints(value):
+    if complaint := _complaint(value):
         raise ValueError(complaint)
     if spec.choices and not any(same(value, choice) for choice in spec.choices):
         hint = advice(str(given), [str(choice) for choice in spec.choices])
@@ -146,10 +150,10 @@ def _from_text(spec: ParamSpec, text: str) -> Any:
             return text
         case "integer" if re.fullmatch(r"[-+]?[0-9]{1,300}", stripped):
             return int(stripped)
-        case "number" if re.fullmatch(
-            r"[-+]?([0-9]{1,300}(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,2})?", stripped
-        ):
-            return int(stripped) if re.fullmatch(r"[-+]?[0-9]+", stripped) else float(stripped)
+        case "number" if re.fullmatch(r"[-+]?[0-9]{1,300}", stripped):
+            return int(stripped)
+        case "number" if _NUMBER.fullmatch(stripped):
+            return float(stripped)
         case "boolean" if stripped.lower() in ("true", "false"):
             return stripped.lower() == "true"
         case "boolean" if stripped.lower() in ("yes", "no", "on", "off", "1", "0"):
@@ -167,14 +171,19 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _text_complaints(value: Any) -> str:
-    if isinstance(value, str):
-        return text_complaint(value)
-    if isinstance(value, dict):
-        return next(filter(None, map(_text_complaints, [*value, *value.values()])), "")
-    if isinstance(value, list):
-        return next(filter(None, map(_text_complaints, value)), "")
-    return ""
+def _complaint(value: Any) -> str:
+    """Why a value of the right type can be no param all the same, or ""."""
+    match value:
+        case str():
+            return text_complaint(value)
+        case float() if not math.isfinite(value):
+            return "the number is too large"
+        case dict():
+            return next(filter(None, map(_complaint, [*value, *value.values()])), "")
+        case list():
+            return next(filter(None, map(_complaint, value)), "")
+        case _:
+            return ""
 
 
 def _type_of(value: Any) -> str:

@@ -360,8 +360,6 @@ def _warn_step(draft: Draft, compiler: Compiler) -> None:
         _later(compiler, (*at, "pool_config"), "each task gets a new agent")
     if step.dynamic:
         _later(compiler, (*at, "dynamic"), "the number of workers is `max_workers`")
-    if step.resource_limits is not None and step.resource_limits.gpu_limit:
-        _later(compiler, (*at, "resource_limits", "gpu_limit"), "no GPU is asked for")
     for key, kind in (("parallel", StepType.PARALLEL), ("reduce", StepType.REDUCE)):
         if getattr(step, key) and draft.type is not kind:
             compiler.warning(
@@ -382,8 +380,6 @@ def _warn_config(config: ConfigDocument, compiler: Compiler) -> None:
         _later(compiler, ("config", "schedule"), "runs start when you start them")
     if config.enable_profiling:
         _later(compiler, ("config", "enable_profiling"), "nothing is profiled")
-    if config.resource_limits is not None and config.resource_limits.gpu_limit:
-        _later(compiler, ("config", "resource_limits", "gpu_limit"), "no GPU is asked for")
 
 
 def _later(compiler: Compiler, at: At, now: str) -> None:

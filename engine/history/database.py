@@ -8,9 +8,8 @@ from urllib.parse import quote
 
 from engine.errors import HistoryError
 
-# Pages of the write-ahead log before they are moved into the database: pages that many commits change
-# are then moved once.
-_CHECKPOINT_PAGES = 4000
+# SQLite waits that long (s) for a file that another program holds when the database is opened.
+_OPEN_TIMEOUT = 5.0
 
 # A burst may grow the write-ahead log; it is cut back to this once its pages are in the database.
 _JOURNAL_SIZE_LIMIT = 64 << 20
@@ -50,10 +49,10 @@ def explain(error: sqlite3.Error, path: Path) -> HistoryError:
     return HistoryError(f"the history database {path}: {what} ({error})", hint=hint)
 
 
-def connect_writer(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
-    """Open the database for writing, creating an empty file if there is none; `busy_timeout` in seconds.
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the database for writing, creating an empty file if there is none. Transactions are explicit.
 
-    Transactions are explicit. The connection belongs to the calling thread.
+    It may go from thread to thread, but only one may use it at a time.
 
     Raises:
         sqlite3.Error: as it is; the caller knows whether the file should be blamed.
@@ -61,10 +60,11 @@ def connect_writer(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
     """
     if not path.exists():
         path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, cached_statements=256)
+    connection = sqlite3.connect(
+        path, timeout=_OPEN_TIMEOUT, isolation_level=None, cached_statements=256, check_same_thread=False
+    )
     try:
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_SIZE_LIMIT}")
     except BaseException:
         connection.close()

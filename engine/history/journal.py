@@ -1,7 +1,7 @@
 """The journal: where every transition is committed before its effect starts.
 
-`record` queues; one writer task hands everything that waits to the writer's thread as one group, which is
-one transaction (group commit). While a group is being committed, the next one gathers.
+`record` queues; one writer task commits everything that waits as one group, which is one transaction
+(group commit). While a group is being committed, the next one gathers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from sqlite3 import Connection
 from types import TracebackType
 from typing import Self, TypeVar
 
+from engine.clock import isoformat
 from engine.errors import HistoryError
 from engine.events import Event, EventType
 from engine.history.projection import describe, to_json
 from engine.history.subscription import Subscription
-from engine.history.writer import Entry, Writer, Written, without_document
+from engine.history.writer import SYNC_INTERVAL, Entry, Writer, Written, without_document
 
 # Calls in one transaction: enough to make a commit cheap per event, few enough to answer soon.
 _GROUP_LIMIT = 500
@@ -51,6 +52,9 @@ class Journal:
         self._subscriptions: set[Subscription] = set()
         self._last_seq = 0
         self._in_flight = 0
+        self._jobs = 0  # on the thread; the connection is its own while there are any
+        self._sync_timer: asyncio.TimerHandle | None = None
+        self._sync_due = False
         self._failure: HistoryError | None = None
         self._closing = False
 
@@ -120,8 +124,8 @@ class Journal:
             return answer
         try:
             # Encoded here, so that nobody can change the data between this call and the commit.
-            entries = tuple([Entry(event, _encode(event)) for event in events])
-        except (TypeError, ValueError, RecursionError) as error:
+            entries = tuple([Entry(event, isoformat(event.time), _encode(event)) for event in events])
+        except (TypeError, ValueError, RecursionError, OverflowError) as error:
             names = "; ".join(describe(event) for event in events)
             answer.set_exception(HistoryError(f"{names}: the data cannot be stored: {error}"))
             return answer
@@ -170,12 +174,13 @@ class Journal:
                 while self._queue:
                     group = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP_LIMIT))]
                     await self._write(group)
+                await self._settle()
         finally:
             await self._shut_down()
 
     async def _write(self, group: Sequence[_Call]) -> None:
         try:
-            outcome = await self._on_thread(lambda: self._writer.commit([call.entries for call in group]))
+            outcome = await self._commit([call.entries for call in group])
         except HistoryError as error:
             self._failure = error
             self._answer(group, [Written(error=error)] * len(group))
@@ -187,8 +192,50 @@ class Journal:
             self._failure = None
             self._answer(group, outcome)
 
+    async def _commit(self, calls: Sequence[Sequence[Entry]]) -> list[Written]:
+        """Commit right here what need not wait for the disk, the rest on the thread.
+
+        A small commit without a sync is a copy in memory, which takes less time than to the thread and back.
+        """
+        if self._jobs == 0 and self._writer.is_quick(calls):
+            written = self._writer.commit_quickly(calls)
+            if written is not None:
+                self._sync_soon()
+                return written
+        return await self._on_thread(lambda: self._writer.commit(calls))
+
+    def _sync_soon(self) -> None:
+        if self._sync_timer is None:
+            self._sync_timer = asyncio.get_running_loop().call_later(SYNC_INTERVAL, self._sync_now)
+
+    def _sync_now(self) -> None:
+        self._sync_timer = None
+        self._sync_due = True
+        self._wake.set()
+
+    async def _settle(self) -> None:
+        """Sync the end of a burst, once it is over or is long enough."""
+        if not self._sync_due:
+            return
+        self._sync_due = False
+        if self._writer.unsynced:
+            self._in_flight += 1
+            try:
+                await self._on_thread(self._writer.settle)
+            except HistoryError as error:
+                self._failure = error
+            finally:
+                self._in_flight -= 1
+
     async def _on_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """Run `work` on the writer's thread, to its end even if the caller is cancelled."""
+        job = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        self._jobs += 1
+        job.add_done_callback(self._job_done)
+        return await asyncio.shield(job)
+
+    def _job_done(self, job: asyncio.Future[T]) -> None:
+        self._jobs -= 1
 
     def _answer(self, group: Sequence[_Call], outcome: Sequence[Written]) -> None:
         committed: list[Event] = []
@@ -214,6 +261,10 @@ class Journal:
         self._answer(left, [Written(error=closed)] * len(left))
         for subscription in tuple(self._subscriptions):
             subscription.end()
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
+        self._sync_due = True
+        await self._settle()
         await self._on_thread(self._writer.close)
         self._thread.shutdown(wait=False)
 

@@ -12,15 +12,12 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from engine.clock import isoformat, parse_time
+from engine.clock import parse_time
 from engine.errors import IllegalTransitionError
 from engine.events import Event, EventType, RunStatus, StepStatus
 from engine.history.schema import NO_ITEM
 
 EVENT_COLUMNS = "seq, run_id, type, time, step_id, item, attempt, data"
-
-# Seconds it took: as the engine measured, else between the wall times, which may have jumped.
-_DURATION = "duration = coalesce(?, max(0.0, round((julianday(?) - julianday(started_at)) * 86400.0, 3)))"
 
 # Condition and order of the key of each view that an event can move.
 _KEYS: Mapping[str, str] = {
@@ -31,8 +28,8 @@ _KEYS: Mapping[str, str] = {
 }
 
 
-def project(connection: sqlite3.Connection, event: Event) -> None:
-    """Write what `event` (already numbered) means for the views.
+def project(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    """Write what `event` (already numbered; `time` is its time as stored) means for the views.
 
     Raises:
         IllegalTransitionError: what it says does not fit what is stored.
@@ -40,7 +37,7 @@ def project(connection: sqlite3.Connection, event: Event) -> None:
         sqlite3.Error: as SQLite reported it.
     """
     try:
-        _PROJECTIONS[event.type](connection, event)
+        _PROJECTIONS[event.type](connection, event, time)
     except sqlite3.IntegrityError as error:
         raise IllegalTransitionError(
             f"{describe(event)}: it is there already, or what it belongs to is not ({error})"
@@ -55,7 +52,7 @@ def rebuild(connection: sqlite3.Connection, run_id: str) -> None:
     connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
     rows = connection.execute(f"SELECT {EVENT_COLUMNS} FROM events WHERE run_id = ? ORDER BY seq", (run_id,))
     for row in rows.fetchall():
-        project(connection, event_from_row(row))
+        project(connection, event_from_row(row), row[3])
 
 
 def event_from_row(row: tuple[Any, ...]) -> Event:
@@ -144,26 +141,26 @@ def _status(event: Event, kind: type[RunStatus] | type[StepStatus]) -> str:
     return kind(event.data["status"]).value
 
 
-def _ending(event: Event, kind: type[RunStatus] | type[StepStatus]) -> tuple[Any, ...]:
+_END = "status = ?, reason = ?, error = ?, finished_at = ?, duration = ?"
+
+
+def _ending(event: Event, time: str, kind: type[RunStatus] | type[StepStatus]) -> tuple[Any, ...]:
     """Values of `_END`."""
-    data, time = event.data, isoformat(event.time)
+    data = event.data
+    duration = data.get("duration")
     return (
         _status(event, kind),
         _text(data.get("reason")),
         _text(data.get("error")),
         time,
-        data.get("duration"),
-        time,
+        None if duration is None else float(duration),
     )
-
-
-_END = f"status = ?, reason = ?, error = ?, finished_at = ?, {_DURATION}"
 
 
 # -- runs ---------------------------------------------------------------------------------------------
 
 
-def _run_created(connection: sqlite3.Connection, event: Event) -> None:
+def _run_created(connection: sqlite3.Connection, event: Event, time: str) -> None:
     data = event.data
     workflow, digest, path = _text(data["workflow"]), _text(data["digest"]), _text(data.get("path"))
     if (document := data.get("document")) is not None:
@@ -187,7 +184,7 @@ def _run_created(connection: sqlite3.Connection, event: Event) -> None:
             to_json(data.get("state") or {}),
             data.get("retry_of"),
             _json(data.get("retry_scope")),
-            isoformat(event.time),
+            time,
         ),
     )
     connection.executemany(
@@ -213,24 +210,24 @@ def _run_created(connection: sqlite3.Connection, event: Event) -> None:
     )
 
 
-def _run_started(connection: sqlite3.Connection, event: Event) -> None:
-    values = _status(event, RunStatus), isoformat(event.time)
+def _run_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    values = _status(event, RunStatus), time
     _move(connection, event, "runs", "status = ?, started_at = coalesce(started_at, ?)", *values)
 
 
-def _run_recovered(connection: sqlite3.Connection, event: Event) -> None:
+def _run_recovered(connection: sqlite3.Connection, event: Event, time: str) -> None:
     _move(connection, event, "runs", "recoveries = ?", event.data["recoveries"], anyhow=True)
 
 
-def _run_cancelling(connection: sqlite3.Connection, event: Event) -> None:
+def _run_cancelling(connection: sqlite3.Connection, event: Event, time: str) -> None:
     _move(connection, event, "runs", "status = ?", _status(event, RunStatus))
 
 
-def _run_finished(connection: sqlite3.Connection, event: Event) -> None:
-    _move(connection, event, "runs", _END, *_ending(event, RunStatus))
+def _run_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    _move(connection, event, "runs", _END, *_ending(event, time, RunStatus))
 
 
-def _run_noted(connection: sqlite3.Connection, event: Event) -> None:
+def _run_noted(connection: sqlite3.Connection, event: Event, time: str) -> None:
     """For events that change no view: their run must exist."""
     _move(connection, event, "runs", "id = id", anyhow=True)
 
@@ -238,7 +235,7 @@ def _run_noted(connection: sqlite3.Connection, event: Event) -> None:
 # -- steps and items ----------------------------------------------------------------------------------
 
 
-def _step_started(connection: sqlite3.Connection, event: Event) -> None:
+def _step_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
     _move(
         connection,
         event,
@@ -246,12 +243,12 @@ def _step_started(connection: sqlite3.Connection, event: Event) -> None:
         "status = ?, started_at = coalesce(started_at, ?), started_seq = coalesce(started_seq, ?),"
         " next_attempt_at = NULL",
         _status(event, StepStatus),
-        isoformat(event.time),
+        time,
         event.seq,
     )
 
 
-def _step_expanded(connection: sqlite3.Connection, event: Event) -> None:
+def _step_expanded(connection: sqlite3.Connection, event: Event, time: str) -> None:
     connection.executemany(
         "INSERT INTO items (run_id, step_id, number, value, status) VALUES (?, ?, ?, ?, ?)",
         [
@@ -261,18 +258,18 @@ def _step_expanded(connection: sqlite3.Connection, event: Event) -> None:
     )
 
 
-def _item_started(connection: sqlite3.Connection, event: Event) -> None:
+def _item_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
     _move(
         connection,
         event,
         "items",
         "status = ?, started_at = coalesce(started_at, ?), next_attempt_at = NULL",
         _status(event, StepStatus),
-        isoformat(event.time),
+        time,
     )
 
 
-def _retrying(connection: sqlite3.Connection, event: Event) -> None:
+def _retrying(connection: sqlite3.Connection, event: Event, time: str) -> None:
     """A step or item waits for its next try; its run counts them."""
     data = event.data
     table = "items" if event.type is EventType.ITEM_RETRYING else "steps"
@@ -292,18 +289,18 @@ def _retrying(connection: sqlite3.Connection, event: Event) -> None:
 _UNIT_END = f"{_END}, result = ?, exit_code = ?, reused = ?, next_attempt_at = NULL"
 
 
-def _unit_ending(event: Event) -> tuple[Any, ...]:
+def _unit_ending(event: Event, time: str) -> tuple[Any, ...]:
     data = event.data
     return (
-        *_ending(event, StepStatus),
+        *_ending(event, time, StepStatus),
         _json(data.get("result")),
         data.get("exit_code"),
         int(bool(data.get("reused"))),
     )
 
 
-def _step_finished(connection: sqlite3.Connection, event: Event) -> None:
-    _move(connection, event, "steps", f"{_UNIT_END}, finished_seq = ?", *_unit_ending(event), event.seq)
+def _step_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    _move(connection, event, "steps", f"{_UNIT_END}, finished_seq = ?", *_unit_ending(event, time), event.seq)
     changes = event.data.get("changes") or {}
     changed, removed = changes.get("set") or {}, changes.get("removed") or ()
     if changed or removed:
@@ -313,14 +310,14 @@ def _step_finished(connection: sqlite3.Connection, event: Event) -> None:
         )
 
 
-def _item_finished(connection: sqlite3.Connection, event: Event) -> None:
-    _move(connection, event, "items", _UNIT_END, *_unit_ending(event))
+def _item_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    _move(connection, event, "items", _UNIT_END, *_unit_ending(event, time))
 
 
 # -- attempts and agents ------------------------------------------------------------------------------
 
 
-def _attempt_created(connection: sqlite3.Connection, event: Event) -> None:
+def _attempt_created(connection: sqlite3.Connection, event: Event, time: str) -> None:
     data = event.data
     connection.execute(
         "INSERT INTO attempts (run_id, step_id, item, number, status, task_id, agent, backend, image,"
@@ -335,32 +332,32 @@ def _attempt_created(connection: sqlite3.Connection, event: Event) -> None:
             _json(data.get("command")),
             data["log"],
             data.get("spec_digest"),
-            isoformat(event.time),
+            time,
         ),
     )
 
 
-def _attempt_started(connection: sqlite3.Connection, event: Event) -> None:
-    values = _status(event, StepStatus), isoformat(event.time), event.data.get("agent_id")
+def _attempt_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    values = _status(event, StepStatus), time, event.data.get("agent_id")
     _move(connection, event, "attempts", "status = ?, started_at = ?, agent_id = ?", *values)
 
 
-def _attempt_finished(connection: sqlite3.Connection, event: Event) -> None:
+def _attempt_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
     kept = int(bool(event.data.get("kept")))
-    values = (*_ending(event, StepStatus), event.data.get("exit_code"), kept)
+    values = (*_ending(event, time, StepStatus), event.data.get("exit_code"), kept)
     _move(connection, event, "attempts", f"{_END}, exit_code = ?, kept = ?", *values)
 
 
-def _agent_removed(connection: sqlite3.Connection, event: Event) -> None:
+def _agent_removed(connection: sqlite3.Connection, event: Event, time: str) -> None:
     """By name, which is unique in a run: who cleans up may not know the attempt."""
-    _run_noted(connection, event)
+    _run_noted(connection, event, time)
     connection.execute(
         "UPDATE attempts SET kept = 0 WHERE run_id = ? AND agent = ? AND kept = 1",
         (event.run_id, event.data["agent"]),
     )
 
 
-_PROJECTIONS: Mapping[EventType, Callable[[sqlite3.Connection, Event], None]] = {
+_PROJECTIONS: Mapping[EventType, Callable[[sqlite3.Connection, Event, str], None]] = {
     EventType.RUN_CREATED: _run_created,
     EventType.RUN_STARTED: _run_started,
     EventType.RUN_RECOVERED: _run_recovered,

@@ -39,6 +39,11 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
     "kept": bool,
 }
 
+# Seconds something took: as the engine measured, else between the wall times, which may have jumped.
+DURATION = (
+    "coalesce(duration, max(0.0, round((julianday(finished_at) - julianday(started_at)) * 86400.0, 3)))"
+)
+
 # Columns whose field in the record has another name.
 _FIELDS = {"number": "index", "changed": "set"}
 
@@ -47,8 +52,8 @@ class Columns:
     """The columns of one record: as text for a SELECT, and as the way from a row to its fields."""
 
     def __init__(self, columns: str, *, renamed: bool = False) -> None:
-        self._sql = columns
         names = columns.replace(",", " ").split()
+        self._sql = ", ".join(f"{DURATION} AS duration" if name == "duration" else name for name in names)
         self._fields = [_FIELDS.get(name, name) if renamed else name for name in names]
         self._decoders = [(i, _DECODE[name]) for i, name in enumerate(names) if name in _DECODE]
 

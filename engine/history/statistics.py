@@ -29,7 +29,10 @@ _DURATIONS = f"""
         SELECT workflow, duration,
             row_number() OVER (PARTITION BY workflow ORDER BY duration) AS place,
             count(*) OVER (PARTITION BY workflow) AS total
-        FROM runs WHERE {_PERIOD} AND duration IS NOT NULL AND status IN (?, ?, ?)
+        FROM (
+            SELECT workflow, {rows.DURATION} AS duration
+            FROM runs WHERE {_PERIOD} AND started_at IS NOT NULL AND status IN (?, ?, ?)
+        )
     )
     GROUP BY workflow
 """

@@ -1,8 +1,9 @@
-"""The one thread that writes: applies groups of recorded calls to the database, one transaction each.
+"""The one connection that writes: applies groups of recorded calls to the database, a transaction each.
 
-Everything here runs on the journal's own thread, with the blocking `sqlite3` module rather than aiosqlite:
-a whole group is then one hop to the thread and back, where aiosqlite would need one per statement (its
-public interface has no way to run a function on its thread).
+This is the blocking `sqlite3`, not aiosqlite: a group of calls is many statements, and aiosqlite takes one
+hop to its thread and back (0.1 ms and more) for every statement; its public interface has no way to run a
+function there. So the journal runs whole groups here, on a thread of its own where they may wait for the
+disk, and directly where they do not.
 """
 
 from __future__ import annotations
@@ -11,27 +12,36 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TypeVar
 
-from engine.clock import isoformat
 from engine.errors import AgentainerError, HistoryError
 from engine.events import Event, EventType
 from engine.history.database import connect_writer, explain
 from engine.history.migrations import migrate
-from engine.history.projection import describe, project
+from engine.history.projection import EVENT_COLUMNS, describe, project
 
-# SQLite waits that long (s) for a file that another program holds when the journal is opened.
-_OPEN_TIMEOUT = 5.0
-
-# Between two commits that reach the disk itself there may be this many seconds of commits that only reach
-# the operating system. See `Writer`.
-_SYNC_INTERVAL = 0.1
+# Commits that only reach the operating system may follow a synced one for this many seconds.
+SYNC_INTERVAL = 0.1
 
 # A run that was accepted, and how it ended, must survive even a power cut.
 _SYNCED = frozenset({EventType.RUN_CREATED, EventType.RUN_FINISHED})
 
-_INSERT = "INSERT INTO events (run_id, type, time, step_id, item, attempt, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
+# What a commit without a sync may have to write, in events and bytes of their data: under 2 ms.
+_QUICK_EVENTS = 64
+_QUICK_BYTES = 64 * 1024
+
+# Seconds between two looks at a database that another program keeps locked.
+_BUSY_PAUSE = 0.01
+
+# Bytes of the write-ahead log from which on its pages are moved into the database. Pages that many
+# commits change are then moved once.
+_CHECKPOINT_BYTES = 16 << 20
+
+# No row in a new database. Unlike the highest number in the table it never goes back.
+_LAST_SEQ = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
+
+_INSERT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 # What a call fails with whose data is not what its type promises; the database itself is fine.
 _BAD_DATA = (
@@ -40,6 +50,7 @@ _BAD_DATA = (
     ValueError,
     OverflowError,
     sqlite3.DataError,
+    sqlite3.IntegrityError,
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
@@ -49,10 +60,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event on its way into the database, with its data as JSON text."""
+    """One event on its way into the database, with its time and its data as they are stored."""
 
     event: Event
+    time: str
     data: str
+
+
+Call = Sequence[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +79,23 @@ class Written:
 
 
 class Writer:
-    """The writing connection.
+    """The writing connection. It may be used from any thread, but never from two at a time.
 
-    Durability: what `commit` has returned survives the death of this process in any case. Every commit
-    at least 0.1 s after the last synced one, and every one that creates or ends a run, is also synced to
-    the disk (`synchronous=FULL`), so that it survives a power cut; in between, a burst is not slowed down
-    by a sync per commit (0.35 ms each, against 0.02 ms). A power cut never damages the database.
+    Durability: what `commit` has returned survives the death of this process in any case, and never is
+    the database damaged. Against a power cut, a commit must be synced to the disk, which takes 0.35 ms
+    and more, against 0.02 ms for one that is not. So a commit that creates or ends a run is synced, and any
+    other if the last sync is 0.1 s ago; what comes in a burst in between is synced by the next such
+    commit, or by `settle` when the burst is over. A power cut can take the last 0.1 s of a burst.
     """
 
     def __init__(self, path: Path, *, busy_timeout: float) -> None:
         self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
         self._busy_timeout = busy_timeout
         self._connection: sqlite3.Connection | None = None
         self._synced_at = 0.0
         self._full = True
+        self.unsynced = False
 
     def open(self) -> int:
         """Open or create the database, bring it to the current schema; returns the last sequence number.
@@ -86,7 +104,7 @@ class Writer:
             HistoryError: it cannot be used; says why and what to do.
         """
         try:
-            connection = connect_writer(self._path, busy_timeout=_OPEN_TIMEOUT)
+            connection = connect_writer(self._path)
         except OSError as error:
             raise HistoryError(
                 f"the history database {self._path} cannot be created: {error.strerror}",
@@ -96,10 +114,12 @@ class Writer:
             raise explain(error, self._path) from None
         try:
             migrate(connection, self._path)
+            # Checkpoints sync, so they happen where we may wait; and so do we wait for locks.
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA busy_timeout = {round(self._busy_timeout * 1000)}")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA synchronous = FULL")
-            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+            last = _last_seq(connection)
         except sqlite3.Error as error:
             connection.close()
             raise explain(error, self._path) from None
@@ -107,7 +127,7 @@ class Writer:
             connection.close()
             raise
         self._connection = connection
-        return row[0] if row else 0
+        return last
 
     def close(self) -> None:
         """Close the connection; unless others have it open, the log is folded into the database."""
@@ -115,18 +135,44 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def commit(self, calls: Sequence[Sequence[Entry]]) -> list[Written]:
-        """Write the calls in order, in one transaction; one that is refused leaves no trace of itself.
+    def is_quick(self, calls: Sequence[Call]) -> bool:
+        """Whether these calls are few and need no sync: committing them does not wait for the disk."""
+        events = [entry for call in calls for entry in call]
+        return (
+            len(events) <= _QUICK_EVENTS
+            and monotonic() - self._synced_at < SYNC_INTERVAL
+            and sum(len(entry.data) for entry in events) <= _QUICK_BYTES
+            and not any(entry.event.type in _SYNCED for entry in events)
+        )
+
+    def commit_quickly(self, calls: Sequence[Call]) -> list[Written] | None:
+        """`commit` without a sync and without waiting for a lock: None, and nothing done, if there is one.
+
+        Raises:
+            HistoryError: as `commit`.
+        """
+        connection = self._use(full=False)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return None
+            raise explain(error, self._path) from error
+        written = self._write(connection, calls)
+        self.unsynced = True
+        return written
+
+    def commit(self, calls: Sequence[Call]) -> list[Written]:
+        """Write the calls in order, in one synced transaction; one that is refused leaves no trace.
 
         Raises:
             HistoryError: the database took none of them.
         """
-        full = monotonic() - self._synced_at >= _SYNC_INTERVAL or any(
-            entry.event.type in _SYNCED for call in calls for entry in call
-        )
-        written = self._transaction(lambda connection: [_write(connection, call) for call in calls], full)
-        if full:
-            self._synced_at = monotonic()
+        connection = self._use(full=True)
+        self._begin(connection)
+        written = self._write(connection, calls)
+        self._note_sync()
+        self._checkpoint_if_long(connection)
         return written
 
     def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -135,37 +181,103 @@ class Writer:
         Raises:
             HistoryError: the database could not take it.
         """
-        return self._transaction(work, True)
+        connection = self._use(full=True)
+        self._begin(connection)
+        result = self._finish(connection, work)
+        self._note_sync()
+        return result
 
-    def _transaction(self, work: Callable[[sqlite3.Connection], T], full: bool) -> T:
+    def settle(self) -> None:
+        """Sync what `commit_quickly` wrote.
+
+        Raises:
+            HistoryError: the disk did not take it.
+        """
+        connection = self._use(full=True)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+        self._note_sync()
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    def _use(self, *, full: bool) -> sqlite3.Connection:
         connection = self._connection
         if connection is None:
             raise HistoryError(f"the history database {self._path} is closed")
-        try:
-            if full != self._full:
+        if full != self._full:
+            try:
                 connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-                self._full = full
-            connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                raise explain(error, self._path) from error
+            self._full = full
+        return connection
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Begin a writing transaction, waiting for other programs as long as is allowed."""
+        deadline = monotonic() + self._busy_timeout
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= deadline:
+                    raise explain(error, self._path) from error
+            sleep(_BUSY_PAUSE)
+
+    def _write(self, connection: sqlite3.Connection, calls: Sequence[Call]) -> list[Written]:
+        return self._finish(connection, lambda connection: _write_group(connection, calls))
+
+    def _finish(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the transaction that has begun, and commit."""
+        try:
             result = work(connection)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._roll_back(connection)
-            raise explain(error, self._path) from error
-        except BaseException:
-            self._roll_back(connection)
+        except BaseException as error:
+            if connection.in_transaction:  # some errors have rolled back already
+                connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, self._path) from error
             raise
         return result
 
-    def _roll_back(self, connection: sqlite3.Connection) -> None:
-        if connection.in_transaction:  # some errors have rolled back already
-            connection.execute("ROLLBACK")
+    def _note_sync(self) -> None:
+        self._synced_at = monotonic()
+        self.unsynced = False
+
+    def _checkpoint_if_long(self, connection: sqlite3.Connection) -> None:
+        try:
+            if self._log.stat().st_size >= _CHECKPOINT_BYTES:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except (OSError, sqlite3.Error):
+            pass  # the commit stands; the next one tries again
 
 
-def _write(connection: sqlite3.Connection, call: Sequence[Entry]) -> Written:
-    """Write one call inside a savepoint, so that its refusal does not touch the rest of the group."""
+def _last_seq(connection: sqlite3.Connection) -> int:
+    row = connection.execute(_LAST_SEQ).fetchone()
+    return row[0] if row else 0
+
+
+def _write_group(connection: sqlite3.Connection, calls: Sequence[Call]) -> list[Written]:
+    """Write all calls at once; if one is refused, which is rare, begin again and write them one by one."""
+    connection.execute("SAVEPOINT calls")
+    try:
+        entries = [entry for call in calls for entry in call]
+        events = iter(_append(connection, entries))
+        written = [Written(tuple([next(events) for _ in call])) for call in calls]
+    except (AgentainerError, *_BAD_DATA):
+        connection.execute("ROLLBACK TO calls")
+        written = [_write_alone(connection, call) for call in calls]
+    connection.execute("RELEASE calls")
+    return written
+
+
+def _write_alone(connection: sqlite3.Connection, call: Call) -> Written:
+    """Write one call; its refusal does not touch the others."""
     connection.execute("SAVEPOINT call")
     try:
-        written = Written(tuple([_append(connection, entry) for entry in call]))
+        written = Written(tuple(_append(connection, call)))
     except AgentainerError as error:
         written = Written(error=error)
     except _BAD_DATA as error:
@@ -177,36 +289,25 @@ def _write(connection: sqlite3.Connection, call: Sequence[Entry]) -> Written:
     return written
 
 
-def _append(connection: sqlite3.Connection, entry: Entry) -> Event:
-    event = entry.event
-    cursor = connection.execute(
-        _INSERT,
-        (
-            event.run_id,
-            event.type.value,
-            isoformat(event.time),
-            event.step_id,
-            event.item,
-            event.attempt,
-            entry.data,
-        ),
-    )
-    assert cursor.lastrowid is not None
-    # By position: `dataclasses.replace` takes as long as a statement.
-    numbered = Event(
-        event.run_id,
-        event.type,
-        event.time,
-        event.step_id,
-        event.item,
-        event.attempt,
-        event.data,
-        cursor.lastrowid,
-    )
-    project(connection, numbered)
-    if event.type is EventType.RUN_CREATED and "document" in event.data:
-        return replace(numbered, data=without_document(event))
+def _append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[Event]:
+    """Number the events, apply them to the views in order, then add them to the journal, all at once."""
+    numbered = []
+    rows = []
+    for seq, entry in enumerate(entries, start=_last_seq(connection) + 1):
+        event = entry.event
+        place = event.step_id, event.item, event.attempt
+        # By position: `dataclasses.replace` takes as long as a statement of SQL.
+        event = Event(event.run_id, event.type, event.time, *place, event.data, seq)
+        project(connection, event, entry.time)
+        numbered.append(_as_kept(event))
+        rows.append((seq, event.run_id, event.type.value, entry.time, *place, entry.data))
+    connection.executemany(_INSERT, rows)
     return numbered
+
+
+def _as_kept(event: Event) -> Event:
+    """The event as it is in the journal."""
+    return replace(event, data=without_document(event)) if event.type is EventType.RUN_CREATED else event
 
 
 def without_document(event: Event) -> dict[str, object]:

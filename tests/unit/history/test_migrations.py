@@ -57,7 +57,7 @@ async def test_an_older_database_is_brought_up_step_by_step_with_its_data(databa
     story = Story()
     async with await Journal.open(database) as journal:
         await journal.record(*story.whole())
-    connection = connect_writer(database, busy_timeout=1)
+    connection = connect_writer(database)
     migrate(connection, database, (*VERSIONS, SECOND, THIRD))
     assert connection.execute("SELECT id, note FROM runs").fetchall() == [(story.run_id, "migrated")]
     assert connection.execute("SELECT count(*) FROM extra").fetchone() == (0,)
@@ -68,7 +68,7 @@ async def test_an_older_database_is_brought_up_step_by_step_with_its_data(databa
 async def test_a_step_that_fails_leaves_the_last_whole_version(database: Path) -> None:
     async with await Journal.open(database):
         pass
-    connection = connect_writer(database, busy_timeout=1)
+    connection = connect_writer(database)
     with pytest.raises(sqlite3.OperationalError, match="no_such_table"):
         migrate(connection, database, (*VERSIONS, SECOND, BROKEN))
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}

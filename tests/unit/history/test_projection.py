@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.clock import isoformat
 from engine.errors import IllegalTransitionError
 from engine.events import TERMINAL_STEP, Event, EventType
 from engine.history.journal import Journal
@@ -184,7 +185,7 @@ def _moves(story: Story) -> st.SearchStrategy[Event]:
 
 def write(writer: Writer, calls: list[list[Event]]) -> list[bool]:
     """Commit the calls as one group; whether each was accepted."""
-    outcome = writer.commit([[Entry(event, to_json(dict(event.data))) for event in call] for call in calls])
+    outcome = writer.commit([[Entry(event, isoformat(event.time), to_json(dict(event.data))) for event in call] for call in calls])
     for written in outcome:
         assert written.error is None or isinstance(written.error, IllegalTransitionError)
     return [written.error is None for written in outcome]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.screen import Screen
 from textual.signal import Signal
 from textual.worker import Worker, WorkerState
 
@@ -42,6 +43,7 @@ class DashboardApp(App[int]):
     """Knows the engine through its client only. `failure` is why it could not start or go on."""
 
     TITLE = "agentainer"
+    CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     COMMANDS = App.COMMANDS | {DashboardCommands}
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
@@ -260,6 +262,11 @@ class DashboardApp(App[int]):
     def command(self, work_to_do: Coroutine[Any, Any, None]) -> None:
         """Carry out a command of the user; what goes wrong is said, and the app goes on."""
         self.run_worker(work_to_do, group="commands", exit_on_error=False)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Of Textual's own commands, those that `keymap` has not; ours come from `palette`."""
+        wanted = ("Theme", "Screenshot")
+        yield from (each for each in super().get_system_commands(screen) if each.title in wanted)
 
     # -- leaving --------------------------------------------------------------------------------------
 

@@ -22,10 +22,13 @@ def reason_words(reason: str) -> str:
     return _REASONS.get(reason, reason.replace("_", " "))
 
 
-def explain(view: RunView, node: StepView | ItemView, now: float, *, max_attempts: int = 0) -> str:
-    """Why `node` is not running (dependency, slot, image, back-off, condition), or how it went wrong."""
+def explain(view: RunView, step: StepView, node: StepView | ItemView, now: float) -> str:
+    """Why `node`, the step or an item of it, is not running, or how it went wrong.
+
+    That is: a dependency, a slot, the image, a back-off, a condition; or the exit code and the error.
+    """
     if node.status is StepStatus.RETRYING:
-        return _countdown(node, now, max_attempts)
+        return _countdown(node, now, step.max_attempts)
     if node.status is StepStatus.SKIPPED or node.status is StepStatus.CANCELLED:
         return reason_words(node.reason)
     if node.status is StepStatus.FAILED:
@@ -35,9 +38,11 @@ def explain(view: RunView, node: StepView | ItemView, now: float, *, max_attempt
     if node.waiting:
         words = _WAITS.get(node.waiting, f"waits: {node.waiting}")
         return f"{words} ({node.waiting_detail})" if node.waiting_detail else words
-    if node.status is StepStatus.PENDING and isinstance(node, StepView) and not view.status.is_terminal:
-        return _unmet(view, node)
-    return ""
+    if node.status is not StepStatus.PENDING or view.status.is_terminal:
+        return ""
+    if isinstance(node, ItemView):
+        return f"waits: {step.max_concurrency} at a time" if step.max_concurrency else "waits for its turn"
+    return _unmet(view, node)
 
 
 def _countdown(node: StepView | ItemView, now: float, max_attempts: int) -> str:

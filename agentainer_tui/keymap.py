@@ -78,22 +78,22 @@ KEYS: tuple[Key, ...] = (
     Key("list", "page_down", "pagedown", "page_down", "Page down", "One page down"),
     Key("list", "top", "home,g", "cursor_first", "First", "To the first row"),
     Key("list", "bottom", "end,G", "cursor_last", "Last", "To the last row"),
-    Key("list", "open", "enter", "choose", "Open", "Open the selected row", True),
+    Key("list", "open", "enter", "choose", "Open", "Open the selected row", True, display="enter"),
     Key("app", "palette", "colon", "command_palette", "Commands", "Find a command", True, display=":"),
-    Key("app", "help", "question_mark,f1", "help", "Help", "This list of keys", True, display="?"),
+    Key("app", "help", "question_mark,f1", "help", "Help", "This list of keys", True, True, "?"),
     Key("app", "quit", "q", "quit", "Quit", "Leave; asks first while runs are in progress", True, True),
     Key("dialog", "dismiss", "escape", "dismiss_dialog", "Close", "Close it without doing anything"),
 )  # fmt: skip
 
 
-def bindings(scope: str) -> list[Binding]:
-    """The bindings of one scope, for a class's `BINDINGS`."""
+def bindings(scope: str, *, quiet: bool = False) -> list[Binding]:
+    """The bindings of one scope, for a class's `BINDINGS`; `quiet` ones are not in the footer."""
     return [
         Binding(
             key.keys,
             key.action,
             key.label,
-            show=key.footer,
+            show=key.footer and not quiet,
             key_display=key.display or None,
             tooltip=key.help,
             id=f"{scope}.{key.name}",

@@ -279,8 +279,9 @@ def _step_of(entry: Mapping[str, Any]) -> StepView:
         parent=entry.get("parent"),
         image=entry.get("image") or "",
         command=command if isinstance(command, str) else " ".join(map(str, command)),
-        condition=entry.get("condition") or "",
         max_attempts=entry.get("max_attempts") or 0,
+        max_concurrency=entry.get("max_concurrency") or 0,
+        conditional=bool(entry.get("conditional")),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from agentainer_tui.keymap import KEYS, SCOPES, key_text
+from agentainer_tui.keymap import KEYS, key_text
 from agentainer_tui.looks import LOOKS, UNKNOWN
 from agentainer_tui.text import clean
 
@@ -61,7 +61,7 @@ class DashboardCommands(Provider):
                 continue
             if screen.check_action(key.action.partition("(")[0], ()):
                 call = partial(self.app.run_action, key.action, screen if key.scope != "app" else self.app)
-                yield Command(key.label, f"{key.help} ({SCOPES[key.scope].lower()}, {key_text(key)})", call)
+                yield Command(key.label, f"{key.help}: {key_text(key)}", call)
 
     def _workflows(self) -> Iterator[Command]:
         last = self._app.feed.last_runs()

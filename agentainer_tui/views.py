@@ -71,8 +71,9 @@ class StepView:
     parent: str | None = None
     image: str = ""
     command: str = ""
-    condition: str = ""
     max_attempts: int = 0
+    max_concurrency: int = 0
+    conditional: bool = False
     status: StepStatus = StepStatus.PENDING
     reason: str = ""
     error: str = ""

@@ -45,6 +45,7 @@ class Dialog(ModalScreen[Answer | None]):
         """The box with the title in its border."""
         with Vertical(id="box") as box:
             box.border_title = Content(self._title)
+            box.border_subtitle = "esc closes"
             yield from self.compose_body()
 
     def compose_body(self) -> Iterable[Widget]:

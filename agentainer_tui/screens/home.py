@@ -60,7 +60,7 @@ class HomeScreen(Screen[None]):
             with Vertical(id="right"):
                 yield Static(id="about")
                 yield RunList(id="runs", now=self._now)
-        yield Footer(show_command_palette=False, compact=True)
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Titles, and what is known so far."""

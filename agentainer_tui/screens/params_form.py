@@ -49,7 +49,9 @@ class ParamsForm(Dialog[str]):
         fields = [ParamField(spec, self._last.get(spec.name), n) for n, spec in enumerate(self._entry.params)]
         yield VerticalScroll(*fields, id="body", can_focus=False)
         yield Static(classes="problem", id="refused")
-        yield Horizontal(Button("Close", id="close"), Button("Run", id="start"), id="buttons")
+        yield Horizontal(
+            Button("Close", id="close"), Button("Run", variant="primary", id="start"), id="buttons"
+        )
 
     def on_mount(self) -> None:
         """Begin with the first field."""

@@ -21,6 +21,14 @@ from agentainer_tui.views import RunView, StepView
 from engine.events import StepStatus
 
 
+class Radio(RadioButton):
+    """A radio button whose state is a sign, not a shade: `(•)` or `( )`."""
+
+    BUTTON_LEFT = "("
+    BUTTON_INNER = "•"
+    BUTTON_RIGHT = ")"
+
+
 @dataclass(frozen=True, slots=True)
 class _Mode:
     """One way of retrying; `needs_step`: of which step?"""
@@ -51,12 +59,14 @@ class RetryDialog(Dialog[RetryScope]):
         """Scopes, steps, what will happen, buttons."""
         begin = "failed" if unfinished(self._run) else "whole"
         yield RadioSet(
-            *(RadioButton(Content(mode.label), value=mode.name == begin, id=mode.name) for mode in _MODES),
+            *(Radio(Content(mode.label), value=mode.name == begin, id=mode.name) for mode in _MODES),
             id="scope",
         )
         yield OptionList(*(self._option(step) for step in self._steps), id="steps", markup=False)
         yield Static(id="effect", classes="hint")
-        yield Horizontal(Button("Close", id="close"), Button("Retry", id="start"), id="buttons")
+        yield Horizontal(
+            Button("Close", id="close"), Button("Retry", variant="primary", id="start"), id="buttons"
+        )
 
     def on_mount(self) -> None:
         """The scope is asked first; the step under the cursor is preselected."""

@@ -60,7 +60,7 @@ class RunScreen(Screen[None]):
         with Horizontal(id="panes"):
             yield StepList(id="steps", now=self._now)
             yield DetailsPane(id="details", now=self._now)
-        yield Footer(show_command_palette=False, compact=True)
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Read the run if it is not known yet."""

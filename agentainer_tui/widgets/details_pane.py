@@ -148,7 +148,7 @@ class DetailsPane(Vertical):
         node = self._item if self._item is not None else step
         if self._item is None and step.items:
             return "Each item has a log of its own: space shows the items."
-        why = explain(run, node, self._now(), max_attempts=step.max_attempts)
+        why = explain(run, step, node, self._now())
         return f"No output yet{': ' + why if why else ''}."
 
     def add_log(self, attempt: AttemptKey, batch: LogBatch) -> None:

@@ -17,7 +17,7 @@ from agentainer_tui.widgets.ink import Row
 from engine.events import StepStatus
 
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-_LABEL_ROOM = 12  # cells between two labels of the axis, at least
+_LABEL_ROOM = 9  # cells between two labels of the axis, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class TimeScale:
         while (moment := tick * self.step) <= self.span:
             label = _tick_label(moment, self.step)
             at = self.half(self.begin + moment) // 2
-            if at + len(label) <= self.width:
+            if at + len(label) <= self.width and (at == 0 or text[at - 1] == " "):
                 text[at : at + len(label)] = label
             tick += 1
         return "".join(text)
@@ -180,6 +180,6 @@ def _place_note(size: int, first: int, last: int, width: int) -> tuple[int, int]
 
 def note_of(view: RunView, step: StepView, node: StepView | ItemView, now: float) -> Note:
     """Why `node` (the step, or an item of it) waits, or how it went wrong."""
-    words = explain(view, node, now, max_attempts=step.max_attempts)
+    words = explain(view, step, node, now)
     inks = {StepStatus.FAILED: "error", StepStatus.RETRYING: "warning"}
     return Note(words, inks.get(node.status, "muted"))

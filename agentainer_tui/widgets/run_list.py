@@ -73,8 +73,7 @@ class RunList(RowList):
 
     def _note(self, run: RunRow) -> str:
         if not run.status.is_terminal:
-            steps = f"{run.done}/{run.total} steps" if run.total else ""
-            return self._bar(run) + steps
+            return f"{self._bar(run)}{run.done}/{run.total}" if run.total else ""
         if run.error:
             return run.error.split("\n", 1)[0]
         if run.status == "failed" and run.reason:

@@ -65,7 +65,8 @@ class RunTitle(Widget):
         glyphs: Glyphs = getattr(self.app, "glyphs", UNICODE)
         look = LOOKS.get(view.status, UNKNOWN)
         took = duration(elapsed(view.begun_at, view.finished_at, self._now()))
-        reason = f" ({reason_words(view.reason)})" if view.reason else ""
+        told = view.reason in ("", "task_failed", view.status.value)
+        reason = "" if told else f" ({reason_words(view.reason)})"
         return Content.assemble(
             (clean(view.workflow, limit=80), "bold"),
             (f"  {view.id}   ", COLOURS["faint"]),

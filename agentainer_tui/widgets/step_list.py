@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
+from textual.binding import BindingType
 
+from agentainer_tui.keymap import bindings
 from agentainer_tui.looks import LOOKS, UNKNOWN, WORD_WIDTH
 from agentainer_tui.text import brief, clean, duration
 from agentainer_tui.views import ItemView, RunView, StepView, elapsed
@@ -37,9 +39,11 @@ class Columns(NamedTuple):
     took: int
 
 
-class StepList(RowList):
+class StepList(RowList, inherit_bindings=False):
     """All steps of one run. Items of a step are hidden until it is unfolded; hidden ones cost nothing."""
 
+    # The footer of a run has more to say than how to move in a list.
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("list", quiet=True)]
     HEADER = 1
 
     def __init__(self, *, id: str | None = None, now: Callable[[], float] = time.time) -> None:
@@ -122,7 +126,7 @@ class StepList(RowList):
         used = 5 + (word + 1) + (tries + 1 if tries else 0) + took + 1 + (kind + 1 if kind else 0)
         room = max(8, width - used)
         widest = 44 if width >= 140 else 30
-        name = max(8, min(self._name_width + 6, widest, room if width < 48 else room // 2))
+        name = max(8, min(self._name_width + 9, widest, room if width < 48 else room // 2))
         bar = room - name - 1
         return Columns(name, kind, word, bar if bar >= 8 else 0, tries, took)
 
@@ -197,9 +201,11 @@ class StepList(RowList):
         if not counter or len(counter) + 6 > room:
             row.cell(step.name, room, name_ink)
             return
-        name_room = min(cell_len(clean(step.name, limit=60)), room - len(counter) - 1)
-        row.cell(step.name, name_room, name_ink).gap()
-        row.cell(counter, room - name_room - 1, self.ink("muted"))
+        failed = step.tally.get(StepStatus.FAILED, 0)
+        wrong = f" {self.glyphs.of('failed')}{failed}" if failed else ""
+        name_room = min(cell_len(clean(step.name, limit=60)), room - len(counter) - len(wrong) - 1)
+        row.cell(step.name, name_room, name_ink).gap().put(counter, self.ink("muted"))
+        row.cell(wrong, room - name_room - 1 - len(counter), self.ink("error"))
 
 
 def _counter(step: StepView) -> str:

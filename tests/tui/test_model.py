@@ -19,6 +19,12 @@ def view_of(story: Story) -> RunView:
     return view
 
 
+def why(story: Story, step_id: str, item: int | None = None) -> str:
+    view = view_of(story)
+    step = view.steps[step_id]
+    return explain(view, step, step if item is None else step.items[item], NOW)
+
+
 def eventful() -> Story:
     """A run with every kind of event: retries, a map with a failure, a skip, warnings, state changes."""
     story = Story().create(
@@ -109,22 +115,29 @@ def test_events_of_an_unknown_step_do_not_break_the_view() -> None:
 
 def test_waiting_is_explained_by_upstreams_by_slot_by_image_and_by_backoff() -> None:
     story = Story().create([node("fetch"), node("parse"), node("join", "fetch", "parse", max_attempts=3)])
-    assert explain(view_of(story), view_of(story).steps["join"], NOW) == "the run has not started"
+    assert why(story, "join") == "the run has not started"
     story.start()
-    assert explain(view_of(story), view_of(story).steps["join"], NOW) == "waits: fetch, parse"
+    assert why(story, "join") == "waits: fetch, parse"
     story.run_step("fetch").run_step("parse")
     story.say(EventType.STEP_WAITING, "join", why="slot")
-    assert explain(view_of(story), view_of(story).steps["join"], NOW) == "waits for a free slot"
+    assert why(story, "join") == "waits for a free slot"
     story.say(EventType.STEP_WAITING, "join", why="image", detail="busybox 40%")
-    assert explain(view_of(story), view_of(story).steps["join"], NOW) == "fetches its image (busybox 40%)"
+    assert why(story, "join") == "fetches its image (busybox 40%)"
     story.step_start("join").attempt("join")
-    assert explain(view_of(story), view_of(story).steps["join"], NOW) == ""
+    assert why(story, "join") == ""
     story.attempt_end("join", status="failed", reason="task_failed", exit_code=1)
     story.retry("join", 4.0, error="no")
     view = view_of(story)
     now = story.now.timestamp()
-    assert explain(view, view.steps["join"], now, max_attempts=3) == "try 2/3 in 4.0s"
-    assert explain(view, view.steps["join"], now + 5, max_attempts=3) == "try 2/3 is next"
+    assert explain(view, view.steps["join"], view.steps["join"], now) == "try 2/3 in 4.0s"
+    assert explain(view, view.steps["join"], view.steps["join"], now + 5) == "try 2/3 is next"
+
+
+def test_an_item_says_how_many_may_run_at_once() -> None:
+    story = (
+        Story().create([node("m", type="map", max_concurrency=5)]).start().step_start("m").expand("m", "ab")
+    )
+    assert why(story, "m", 1) == "waits: 5 at a time"
 
 
 def test_ends_are_explained_in_words() -> None:
@@ -132,9 +145,11 @@ def test_ends_are_explained_in_words() -> None:
     story.step_end("a", "skipped", reason="condition_false")
     story.step_end("b", "failed", reason="task_failed", exit_code=7, error="no such file\nat line 3")
     story.step_end("c", "failed", reason="timed_out", error="after 5s")
-    view = view_of(story)
-    words = [explain(view, step, NOW) for step in view.steps.values()]
-    assert words == ["its condition is false", "exit 7: no such file", "timed out: after 5s"]
+    assert [why(story, step) for step in "abc"] == [
+        "its condition is false",
+        "exit 7: no such file",
+        "timed out: after 5s",
+    ]
 
 
 def test_a_large_run_costs_per_batch_not_per_event() -> None:

@@ -1,0 +1,144 @@
+"""The port, scripted: tests tell it what the engine would say, and read what it was asked to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from agentainer_tui.client import (
+    AttemptKey,
+    EngineFacts,
+    LogBatch,
+    RetryScope,
+    Snapshot,
+    WorkflowEntry,
+)
+from agentainer_tui.model import reduce_all
+from agentainer_tui.views import RunRow, row_of
+from engine.errors import AgentainerError
+from engine.events import Event, EventType
+from engine.facade import KeptAgent
+from tests.tui.story import Story
+
+FACTS = EngineFacts("local processes", "redis 7.0 of our own")
+
+
+class FakeClient:
+    """`calls` holds every command, `refuse` the error that the next one meets."""
+
+    def __init__(
+        self,
+        workflows: Sequence[WorkflowEntry] = (),
+        stories: Sequence[Story] = (),
+        *,
+        facts: EngineFacts = FACTS,
+        broken: AgentainerError | None = None,
+    ) -> None:
+        self.workflows = tuple(workflows)
+        self.facts = facts
+        self.broken = broken
+        self.calls: list[tuple[Any, ...]] = []
+        self.refuse: Exception | None = None
+        self.kept: list[KeptAgent] = []
+        self.logs: dict[tuple[str, int | None, int], asyncio.Queue[LogBatch | None]] = {}
+        self.journal: list[Event] = []
+        self.started = "feedfacecafe"
+        self._live: asyncio.Queue[Sequence[Event]] = asyncio.Queue()
+        self._saves: asyncio.Queue[tuple[WorkflowEntry, ...]] = asyncio.Queue()
+        for story in stories:
+            self.journal += story.events
+
+    # -- what tests do --------------------------------------------------------------------------------
+
+    def tell(self, *stories: Story) -> None:
+        """Let the engine commit what the stories have told since the last time."""
+        known = {(event.run_id, event.seq) for event in self.journal}
+        new = [e for story in stories for e in story.events if (e.run_id, e.seq) not in known]
+        self.journal += new
+        self._live.put_nowait(new)
+
+    def save(self, *workflows: WorkflowEntry) -> None:
+        """Let the watched directory change."""
+        self.workflows = workflows
+        self._saves.put_nowait(workflows)
+
+    def write_log(self, step: str, batch: LogBatch, number: int = 1, item: int | None = None) -> None:
+        """Let an attempt write something."""
+        self._log_of(step, item, number).put_nowait(batch)
+
+    def _log_of(self, step: str, item: int | None, number: int) -> asyncio.Queue[LogBatch | None]:
+        return self.logs.setdefault((step, item, number), asyncio.Queue())
+
+    # -- the port -------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
+    async def snapshot(self, *, page: int) -> Snapshot:
+        return Snapshot(self.facts, self.workflows, tuple(self._rows()[:page]))
+
+    def _rows(self) -> list[RunRow]:
+        ids = dict.fromkeys(event.run_id for event in self.journal if event.type is EventType.RUN_CREATED)
+        views = [reduce_all(None, [e for e in self.journal if e.run_id == run_id]) for run_id in ids]
+        return sorted((row_of(view) for view in views if view), key=lambda row: -row.seq)
+
+    async def events(self) -> AsyncIterator[Sequence[Event]]:
+        while True:
+            yield await self._live.get()
+
+    async def workflow_changes(self) -> AsyncIterator[tuple[WorkflowEntry, ...]]:
+        while True:
+            yield await self._saves.get()
+
+    def _do(self, *call: Any) -> None:
+        self.calls.append(call)
+        if self.refuse is not None:
+            error, self.refuse = self.refuse, None
+            raise error
+
+    async def run(self, path: str, params: Mapping[str, Any]) -> str:
+        self._do("run", path, dict(params))
+        return self.started
+
+    async def retry(self, run_id: str, scope: RetryScope) -> str:
+        self._do("retry", run_id, scope)
+        return self.started
+
+    async def cancel(self, run_id: str, *, hurry: bool = False) -> None:
+        self._do("cancel", run_id, hurry)
+
+    async def kept_agents(self, run_id: str | None = None) -> tuple[KeptAgent, ...]:
+        self._do("kept_agents", run_id)
+        return tuple(agent for agent in self.kept if run_id in (None, agent.attempt.run_id))
+
+    async def cleanup(self, names: Sequence[str]) -> tuple[str, ...]:
+        self._do("cleanup", tuple(names))
+        self.kept = [agent for agent in self.kept if agent.name not in names]
+        return tuple(names)
+
+    async def runs(self, *, limit: int, before: int | None, workflow: str | None) -> tuple[RunRow, ...]:
+        self._do("runs", limit, before, workflow)
+        rows = [
+            row
+            for row in self._rows()
+            if workflow in (None, row.workflow) and (before is None or row.seq < before)
+        ]
+        return tuple(rows[:limit])
+
+    async def run_events(self, run_id: str, *, after: int, limit: int) -> tuple[Event, ...]:
+        found = [event for event in self.journal if event.run_id == run_id and event.seq > after]
+        return tuple(found[:limit])
+
+    async def state_at(self, run_id: str, seq: int) -> Mapping[str, Any]:
+        view = reduce_all(None, [e for e in self.journal if e.run_id == run_id and e.seq <= seq])
+        return view.state if view is not None else {}
+
+    async def log(self, attempt: AttemptKey) -> AsyncIterator[LogBatch]:
+        queue = self._log_of(attempt.step_id, attempt.item, attempt.number)
+        while (batch := await queue.get()) is not None:
+            yield batch
+
+    async def close(self) -> None:
+        pass

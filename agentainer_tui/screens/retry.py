@@ -22,11 +22,9 @@ from engine.events import StepStatus
 
 
 class Radio(RadioButton):
-    """A radio button whose state is a sign, not a shade: `(•)` or `( )`."""
+    """A radio button whose state is a sign that is there or not, rather than a shade of it."""
 
-    BUTTON_LEFT = "("
-    BUTTON_INNER = "•"
-    BUTTON_RIGHT = ")"
+    BUTTON_LEFT = BUTTON_RIGHT = " "
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,17 +49,22 @@ class Channel:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.closed = False
+        self._lost: TextIO | None = None
 
     @property
     def stream(self) -> TextIO:
-        """The stream as it is now (tests replace `sys.stdout`)."""
+        """The stream as it is now; it may be replaced while the program runs."""
         stream: TextIO = getattr(sys, self._name)
         return stream
 
+    @property
+    def closed(self) -> bool:
+        """Whether its reader has gone, so that nothing needs to be written any more."""
+        return self.stream is None or self.stream is self._lost
+
     def write(self, text: str) -> None:
         """Write `text` as it stands and flush it."""
-        if self.closed or self.stream is None:
+        if self.closed:
             return
         try:
             self.stream.write(text)
@@ -78,7 +83,7 @@ class Channel:
 
     def give_up(self) -> None:
         """Send what is written from now on nowhere; the interpreter, too, flushes its streams at exit."""
-        self.closed = True
+        self._lost = self.stream
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.stream.fileno())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.live import Live
@@ -36,7 +36,8 @@ class LiveProgress:
 
     interval: float | None = 0.2
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._console = console or Console(
             stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=False
         )
@@ -51,7 +52,7 @@ class LiveProgress:
         with self._terminal():
             if not self._live.is_started:
                 self._live.start()
-            picture = Text("\n", no_wrap=True, overflow="ellipsis").join(self._rows(view, time.time()))
+            picture = Text("\n", no_wrap=True, overflow="ellipsis").join(self.rows(view))
             if picture.markup != self._drawn:
                 self._drawn = picture.markup
                 self._live.update(picture, refresh=True)
@@ -76,7 +77,9 @@ class LiveProgress:
 
     # -- the picture ----------------------------------------------------------------------------------
 
-    def _rows(self, view: RunView, now: float) -> Iterator[Text]:
+    def rows(self, view: RunView) -> Iterator[Text]:
+        """The lines of the picture, as many as the terminal has room for."""
+        now = self._now()
         yield self._title(view, now)
         steps = sorted(view.steps.values(), key=lambda step: step.ordinal)
         room = max(5, self._console.height - 3)
@@ -104,12 +107,12 @@ class LiveProgress:
         )
 
     def _step(self, view: RunView, step: StepView, now: float) -> Text:
-        why = explain(view, step, now, max_attempts=step.max_attempts)
+        why = explain(view, step, step, now)
         details = "  ".join(part for part in (tally(step), first_line(why)) if part)
         return self._line("  " if step.parent else "", step.id, step, details, now)
 
     def _item(self, view: RunView, step: StepView, item: ItemView, now: float) -> Text:
-        why = explain(view, item, now, max_attempts=step.max_attempts)
+        why = explain(view, step, item, now)
         return self._line("  ", label(step.id, item.index), item, first_line(why), now)
 
     def _line(self, indent: str, name: str, node: StepView | ItemView, details: str, now: float) -> Text:

@@ -85,9 +85,14 @@ class Container:
         async with self._creating:
             if not self.id:
                 link = self._link
-                made = await make_container(
-                    link.calls, spec, network=link.network, init=link.init, late=self._created_late
-                )
+                try:
+                    made = await make_container(
+                        link.calls, spec, network=link.network, init=link.init, late=self._created_late
+                    )
+                except BackendError as error:
+                    if error.reason is Reason.IMAGE_ERROR:
+                        link.images.forget(spec.image)
+                    raise
                 self._identify(made.id, link.images.stop_signal(spec.image), spec.limits.memory_bytes)
                 if self.removed:
                     await remove_container(link.calls, self.id, link.deadlines.call)

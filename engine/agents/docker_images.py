@@ -63,12 +63,7 @@ class Images:
             BackendError: it is not and cannot be got, or not now.
         """
         if not _REFERENCE.fullmatch(reference):
-            raise BackendError(
-                Reason.IMAGE_ERROR,
-                f"{reference!r} is not the name of an image",
-                transient=False,
-                hint="expected [registry/]name[:tag], in lower case, as in python:3.12-alpine",
-            )
+            raise _not_a_name(reference)
         if policy is PullPolicy.ALWAYS:
             await self._pull_once(reference)
             await self._look(reference)
@@ -87,9 +82,9 @@ class Images:
         """What the image says with; SIGTERM unless it says otherwise."""
         return self._stop_signals.get(reference or "") or "SIGTERM"
 
-    def forget(self, reference: str) -> None:
+    def forget(self, reference: str | None) -> None:
         """It turned out to be gone: look again next time."""
-        self._stop_signals.pop(reference, None)
+        self._stop_signals.pop(reference or "", None)
 
     def close(self) -> None:
         """Abandon pulls; the engine stops them when it notices."""
@@ -102,6 +97,8 @@ class Images:
         except EngineRefusedError as error:
             if error.status == 404:
                 return False
+            if error.status == 400:
+                raise _not_a_name(reference) from None
             raise
         self._stop_signals[reference] = (found.get("Config") or {}).get("StopSignal") or ""
         return True
@@ -160,6 +157,15 @@ class Images:
                 raise pull_error(reference, f"the connection broke: {error}") from None
             if "error" in told:
                 raise pull_error(reference, str(told["error"]))
+
+
+def _not_a_name(reference: str) -> BackendError:
+    return BackendError(
+        Reason.IMAGE_ERROR,
+        f"{reference!r} is not the name of an image",
+        transient=False,
+        hint="expected [registry/]name[:tag], in lower case, as in python:3.12-alpine",
+    )
 
 
 def pull_error(reference: str, words: str) -> BackendError:

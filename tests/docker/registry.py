@@ -76,7 +76,11 @@ class Registry:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        first = await reader.read(1)
+        if first not in (b"G", b"H"):
+            writer.close()  # the engine tries TLS before plain HTTP
+            return
+        head = first + await reader.readuntil(b"\r\n\r\n")
         method, path, _ = head.split(b" ", 2)
         status, kind, body = await self._answer(path.decode())
         lines = f"HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"

@@ -137,10 +137,11 @@ class Writer:
 
     def is_quick(self, calls: Sequence[Call]) -> bool:
         """Whether these calls are few and need no sync: committing them does not wait for the disk."""
+        if len(calls) > _QUICK_EVENTS or monotonic() - self._synced_at >= SYNC_INTERVAL:
+            return False
         events = [entry for call in calls for entry in call]
         return (
             len(events) <= _QUICK_EVENTS
-            and monotonic() - self._synced_at < SYNC_INTERVAL
             and sum(len(entry.data) for entry in events) <= _QUICK_BYTES
             and not any(entry.event.type in _SYNCED for entry in events)
         )

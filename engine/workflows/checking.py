@@ -21,11 +21,14 @@ from engine.workflows.documents import (
 )
 from engine.workflows.fields import PROBLEM
 from engine.workflows.pruning import in_damaged, prune
-from engine.workflows.tree import Findings, Items, Table, describe, is_null, locate
+from engine.workflows.tree import MAX_PROBLEMS, Findings, Items, Table, describe, is_null, locate, node_at
 from engine.workflows.wording import listing, nearest, quoted, show
 
 # Taking out what is wrong can leave something else wrong (a list that has become empty), but not for long.
 _ROUNDS = 6
+
+# Unknown keys that are looked at for one that was meant as another.
+_LOOKED_AT = 20
 
 # Words that people bring from other tools, and ours for the same thing.
 _OTHER_WORDS = {
@@ -111,9 +114,9 @@ def check(root: Table, findings: Findings) -> Checked | None:
             document = WorkflowDocument.model_validate(tree)
         except ValidationError as error:
             details = error.errors(include_url=False)
-            for detail in details:
+            for detail in details[: 2 * MAX_PROBLEMS]:
                 if not attempt or not in_damaged(tree, detail["loc"]):
-                    _note(detail, tree, findings, details)
+                    _note(detail, tree, findings)
             forgiven |= prune(tree, details)
             if not isinstance(tree.get("steps"), Items):
                 return None
@@ -123,17 +126,17 @@ def check(root: Table, findings: Findings) -> Checked | None:
 
 
 def _misspells(root: Table, wanted: Sequence[str]) -> bool:
-    return any(_suggestion(key, WorkflowDocument) in wanted for key in root)
+    return any(_suggestion(key, WorkflowDocument) in wanted for key in list(root)[:_LOOKED_AT])
 
 
-def _note(detail: ErrorDetails, tree: Table, findings: Findings, others: list[ErrorDetails]) -> None:
+def _note(detail: ErrorDetails, tree: Table, findings: Findings) -> None:
     path = detail["loc"]
     label = label_of(path)
     match detail["type"]:
         case "extra_forbidden":
             findings.error(locate(tree, path, key=True), _unknown_key(path))
         case "missing":
-            if not _misspelt(path, others):
+            if not _misspelt(path, tree):
                 findings.error(locate(tree, path[:-1]), _missing(path, tree))
         case _ if detail["type"] == PROBLEM:
             _note_own(detail, tree, findings)
@@ -232,14 +235,12 @@ def _unknown_key(path: Sequence[str | int]) -> str:
     return f"{start}: known are {listing(_fields(model), limit=30)}"
 
 
-def _misspelt(path: Sequence[str | int], others: list[ErrorDetails]) -> bool:
+def _misspelt(path: Sequence[str | int], tree: Table) -> bool:
     """Whether a missing key stands there under a near name, which is reported already."""
-    return any(
-        other["type"] == "extra_forbidden"
-        and other["loc"][:-1] == path[:-1]
-        and _suggestion(str(other["loc"][-1]), _model_at(path)) == path[-1]
-        for other in others
-    )
+    model, table = _model_at(path), node_at(tree, path[:-1])
+    known = _fields(model)
+    foreign = [key for key in table if key not in known] if isinstance(table, Table) else []
+    return any(_suggestion(key, model) == path[-1] for key in foreign[:_LOOKED_AT])
 
 
 def _missing(path: Sequence[str | int], tree: Table) -> str:

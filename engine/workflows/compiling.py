@@ -23,12 +23,17 @@ from engine.workflows.expressions import (
     TextTemplate,
     compile_path,
     compile_template,
+    is_simple,
 )
 from engine.workflows.plan import Condition
 from engine.workflows.tree import Findings, Position, Table, describe, locate, node_at
 from engine.workflows.wording import advice, quoted, show
 
 At = tuple[str | int, ...]
+
+# A plain path costs 1 to compile; filters and regular expressions take the library some twenty times as long.
+BUDGET = 60_000
+DEAR = 20
 
 
 class Upstream(Protocol):
@@ -60,9 +65,12 @@ class Compiler:
     findings: Findings
     forgiven: frozenset[str] = frozenset()
     readings: list[Reading] = field(default_factory=list)
+    spent: int = 0
 
     def path(self, text: str, at: At, step_id: str, label: str) -> JsonPath | None:
         """A JSONPath, or None with the problem noted."""
+        if not self._afford(1 if is_simple(text) else DEAR, at):
+            return None
         try:
             path = compile_path(text)
         except ExpressionError as error:
@@ -77,6 +85,8 @@ class Compiler:
             template = compile_template(text)
         except ExpressionError as error:
             self.error(at, f"`{label}`: {error}")
+            return None
+        if not self._afford(sum(1 if is_simple(path.source) else DEAR for path in template.paths), at):
             return None
         position = locate(self.tree, at)
         self.readings.extend(Reading(step_id, path, position) for path in template.paths)
@@ -138,6 +148,8 @@ class Compiler:
             return None
         pattern = None
         if operator == "matches":
+            if not self._afford(DEAR, at):
+                return None
             try:
                 pattern = compile_pattern(document.value)
             except PatternError as error:
@@ -168,6 +180,14 @@ class Compiler:
             self.error(where, f"`{label}.value`: found {self._found(where)}, {operator} takes {expected}")
         return not expected
 
+    def _afford(self, cost: int, at: At) -> bool:
+        """Bound the time that a hostile document can make us spend on its expressions."""
+        before = self.spent
+        self.spent += cost
+        if before <= BUDGET < self.spent:
+            self.error(at, "from here on there are more paths and templates than one document may have")
+        return self.spent <= BUDGET
+
     def _found(self, at: At) -> str:
         return describe(node_at(self.tree, at))
 
@@ -188,6 +208,10 @@ class Compiler:
         """Note a warning at a path of the tree (at its key)."""
         self.findings.warning(locate(self.tree, at, key=key), message)
 
+    def reads_steps(self) -> bool:
+        """Whether any path looks into what another step left."""
+        return any(reading.path.parts[:1] == ("steps",) for reading in self.readings)
+
     def check_readings(
         self,
         steps: Collection[str],
@@ -201,7 +225,7 @@ class Compiler:
             if len(head) < 2 or head[0] not in ("params", "steps") or head[0] in state:
                 continue
             kind, name = head
-            if name in self.forgiven:
+            if name in self.forgiven or self.findings.full:
                 continue
             if kind == "params" and name not in params:
                 self.findings.error(
@@ -214,6 +238,12 @@ class Compiler:
                     reading.position,
                     f"{show(reading.path.source)}: there is no step {show(name)}: "
                     f"{advice(name, steps, kind='steps')}",
+                )
+            elif kind == "steps" and name == reading.step_id:
+                self.findings.error(
+                    reading.position,
+                    f"{show(reading.path.source)}: a step cannot read what it has not done yet: "
+                    "read an earlier step",
                 )
             elif kind == "steps" and upstream and not upstream.finished_before(name, reading.step_id):
                 self.findings.warning(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
@@ -14,6 +14,7 @@ from engine.workflows.plan import StepType
 from engine.workflows.wording import advice, listing, quoted, show
 
 MAX_CYCLES_SHOWN = 10
+MAX_STEPS = 20_000
 
 
 @dataclass(slots=True, eq=False)
@@ -41,8 +42,13 @@ class Draft:
         return self.type is StepType.MAP or bool(self.document.max_workers)
 
 
-def draft_steps(documents: Iterable[StepDocument], compiler: Compiler) -> list[Draft]:
-    """All steps in document order, nested members right after their parent."""
+def draft_steps(documents: Sequence[StepDocument], compiler: Compiler) -> list[Draft]:
+    """All steps in document order, nested members right after their parent; none where there are too many."""
+    if sum(1 + len(document.steps or ()) for document in documents) > MAX_STEPS:
+        compiler.error(
+            ("steps",), f"there are more than {MAX_STEPS:,} steps: use a map step, or several workflows"
+        )
+        return []
     drafts: list[Draft] = []
     for index, document in enumerate(documents):
         step = Draft(document, ("steps", index), len(drafts), None)
@@ -157,6 +163,8 @@ class References:
         if named:
             ids = listing(quoted(draft.id) for draft in named)
             return f"{len(named)} steps have the name {show(word)}: give the id of one of them, {ids}"
+        if self._compiler.findings.full:
+            return "there is no such step"
         known = dict.fromkeys([*self._ids, *self._names])
         return f"there is no step {show(word)}: {advice(word, known, kind='steps')}"
 

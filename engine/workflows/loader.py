@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import DocumentError, Problem, Severity
+from engine.errors import DocumentError, Problem
 from engine.workflows.checking import check
 from engine.workflows.compiling import Compiler
 from engine.workflows.plan import Plan
@@ -76,5 +76,5 @@ def _load(text: str, shown: str, path: str | None) -> Loaded:
             plan = make_plan(checked.document, compiler, text=text, digest=digest_of(text), path=path)
             if not checked.sound:
                 # Something was taken out of the document: errors in the rest hold, warnings may not.
-                findings.problems = [one for one in findings.problems if one.severity is Severity.ERROR]
+                findings.drop_warnings()
     return Loaded(plan if not findings.failed else None, findings.sorted())

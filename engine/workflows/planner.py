@@ -71,7 +71,8 @@ def make_plan(
     params = plan_params(document.params, compiler)
     _check_state(document, compiler)
     steps = [_plan_step(draft, document, compiler) for draft in drafts]
-    upstream = Upstream(drafts) if connect(drafts, compiler) else None
+    acyclic = connect(drafts, compiler)
+    upstream = Upstream(drafts) if acyclic and compiler.reads_steps() else None
     compiler.check_readings([draft.id for draft in drafts], upstream, document.params, document.state)
     if compiler.findings.failed:
         return None

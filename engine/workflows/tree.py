@@ -18,6 +18,7 @@ from engine.workflows.wording import show
 
 MAX_DEPTH = 50
 MAX_NODES = 200_000
+MAX_PROBLEMS = 200
 
 
 class Position(NamedTuple):
@@ -91,27 +92,44 @@ class SyntaxProblemError(Exception):
 
 @dataclass(slots=True)
 class Findings:
-    """Collects the problems of one document."""
+    """Collects the problems of one document: the first of them, and how many more there are."""
 
     path: str
-    problems: list[Problem] = field(default_factory=list)
+    problems: set[Problem] = field(default_factory=set)
+    failed: bool = False
+    more: int = 0
+
+    @property
+    def full(self) -> bool:
+        """True once no more are kept, so that no work need go into wording them."""
+        return len(self.problems) >= MAX_PROBLEMS
 
     def error(self, position: Position, message: str) -> None:
         """Note something that refuses the document."""
-        self.problems.append(Problem(self.path, *position, message))
+        self.failed = True
+        self._note(Problem(self.path, *position, message))
 
     def warning(self, position: Position, message: str) -> None:
         """Note something that is shown with the document."""
-        self.problems.append(Problem(self.path, *position, message, Severity.WARNING))
+        self._note(Problem(self.path, *position, message, Severity.WARNING))
 
-    @property
-    def failed(self) -> bool:
-        """True once an error was noted."""
-        return any(problem.severity is Severity.ERROR for problem in self.problems)
+    def _note(self, problem: Problem) -> None:
+        if not self.full:
+            self.problems.add(problem)
+        elif problem not in self.problems:
+            self.more += 1
+
+    def drop_warnings(self) -> None:
+        """Forget the warnings."""
+        self.problems = {one for one in self.problems if one.severity is Severity.ERROR}
 
     def sorted(self) -> tuple[Problem, ...]:
         """Every problem once, in the order of the text."""
-        return tuple(sorted(set(self.problems)))
+        known = tuple(sorted(self.problems))
+        if not self.more:
+            return known
+        words = f"there are more problems than these {len(known)}: mend some and load the document again"
+        return (*known, Problem(self.path, 0, 0, words))
 
 
 def locate(root: Node, path: Sequence[str | int], *, key: bool = False) -> Position:

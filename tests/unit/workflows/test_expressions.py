@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.workflows.expressions import ExpressionError, compile_path, compile_template
+from engine.workflows.expressions import ExpressionError, compile_path, compile_template, is_simple
+from engine.workflows.jsonpath import parse_path
 
 STATE: dict[str, Any] = {
     "urls": ["a", "b"],
@@ -195,3 +196,20 @@ def test_any_text_compiles_or_is_an_expression_error(text: str) -> None:
             made.find(STATE) if hasattr(made, "find") else made.render(STATE)
         except InputError as error:
             assert error.message
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.from_regex(r"\.[A-Za-z_][A-Za-z0-9_-]{0,6}", fullmatch=True),
+            st.from_regex(r"\[-?[0-9]{1,3}\]", fullmatch=True),
+            st.from_regex(r"\['[^'\\]{1,6}'\]", fullmatch=True),
+        ),
+        max_size=4,
+    )
+)
+def test_the_plain_walk_reads_paths_as_the_library_does(pieces: list[str]) -> None:
+    path = "$" + "".join(pieces)
+    if is_simple(path):
+        parts, rest, many = parse_path(path, path)
+        assert (parts, rest, many) == (compile_path(path).parts, None, False)

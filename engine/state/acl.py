@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from engine.state.private_files import write_private_file
 
 ENGINE = "agentainer"
 """The engine's own user."""
 
+_SECRET_LENGTH = 64  # hex digits
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # nothing that is a wildcard or a separator in a rule
 
 _GRANTED = (
@@ -42,16 +45,12 @@ def password_of(secret: bytes, run_id: str) -> str:
 
 
 def load_secret(file: Path) -> bytes:
-    """The home's secret; made, readable by its owner only, when there is none yet."""
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as new:
-            new.write(secrets.token_hex(32))
-    found = file.read_text().strip()
-    if len(found) < 32:  # cut short by a crash or a full disk
-        file.unlink()
-        return load_secret(file)
-    return found.encode()
+    """The home's secret; made when there is none yet, or only a part of one."""
+    with contextlib.suppress(FileNotFoundError):
+        if len(found := file.read_text().strip()) == _SECRET_LENGTH:
+            return found.encode()
+    write_private_file(file, secrets.token_hex(_SECRET_LENGTH // 2))
+    return load_secret(file)
 
 
 def server_file(password: str) -> str:
@@ -72,6 +71,13 @@ def open_user(run_ids: Iterable[str], version: tuple[int, ...]) -> tuple[str, ..
     if not patterns:
         return ("ACL", "SETUSER", "default", "reset")
     return ("ACL", "SETUSER", "default", "reset", "on", "nopass", *patterns, *_granted(version))
+
+
+def runs_open_to_all(user: Mapping[bytes, Any]) -> set[str]:
+    """The runs that the default user may enter, from the server's description of it."""
+    keys = user.get(b"keys", b"")  # a list before 7.0
+    text = (b" ".join(keys) if isinstance(keys, list) else keys).decode("utf-8", errors="replace")
+    return set(re.findall(r"workflow:([A-Za-z0-9_-]+)(?=\s|$)", text))
 
 
 def _keys_of(run_id: str) -> tuple[str, ...]:

@@ -66,6 +66,11 @@ def completion(task_id: str) -> str:
     return f"task:{task_id}:complete"
 
 
+def task_of_completion(channel: str) -> str:
+    """The task that a completion channel belongs to."""
+    return channel.removeprefix("task:").removesuffix(":complete")
+
+
 def agent(agent_name: str) -> str:
     """The JSON document of an agent."""
     return f"agent:{agent_name}"

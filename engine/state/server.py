@@ -22,6 +22,7 @@ from engine.errors import UnavailableError
 from engine.state import acl
 from engine.state.binaries import Binary, find_binaries
 from engine.state.link import Address, CommandError, Link, LinkLostError, PushHandler
+from engine.state.private_files import make_private_directory, write_private_file
 
 LOOPBACK = "127.0.0.1"
 OLDEST = (6, 2)  # channel rules in ACLs
@@ -94,7 +95,8 @@ class OwnServer:
         Raises:
             UnavailableError: none can be started; the message lists what was tried.
         """
-        _make_private_directory(self._work)
+        make_private_directory(self._directory)
+        make_private_directory(self._work)
         known = self._known = self._known or _read_known(self._file)
         link = None if known is None else await self._adopt(known, on_push)
         if link is None:
@@ -159,7 +161,7 @@ class OwnServer:
     def _remember(self, known: _Known) -> None:
         if known != self._known:
             self._known = known
-            _write_private(self._file, json.dumps(asdict(known)))
+            write_private_file(self._file, json.dumps(asdict(known)))
 
     # -- starting ---------------------------------------------------------------------------------------
 
@@ -189,7 +191,7 @@ class OwnServer:
     async def _launch(self, binary: Binary, known: _Known, on_push: PushHandler) -> Link:
         """Start one program on one port and wait until it answers."""
         # Written first: were the engine killed now, the next one would still find the server.
-        _write_private(self._file, json.dumps(asdict(known)))
+        write_private_file(self._file, json.dumps(asdict(known)))
         process = self._process = _spawn(binary, self._work, known, self._hosts())
         link: Link | None = None
         pause = 0.001
@@ -304,9 +306,9 @@ def _spawn(binary: Binary, work: Path, known: _Known, hosts: list[str]) -> subpr
         'logfile ""',
         "loglevel notice",
     )
-    _write_private(work / "users.acl", acl.server_file(known.password))
-    _write_private(work / "server.conf", "\n".join(settings) + "\n")
-    _write_private(work / "server.log", "")
+    write_private_file(work / "users.acl", acl.server_file(known.password))
+    write_private_file(work / "server.conf", "\n".join(settings) + "\n")
+    write_private_file(work / "server.log", "")
     try:
         with (work / "server.log").open("ab") as log:
             return subprocess.Popen(
@@ -320,27 +322,6 @@ def _spawn(binary: Binary, work: Path, known: _Known, hosts: list[str]) -> subpr
             )
     except OSError as error:
         raise _BinaryError(f"cannot be executed: {error.strerror}") from error
-
-
-def _make_private_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for part in (directory.parent, directory):
-            part.chmod(0o700)
-    except OSError as error:
-        raise UnavailableError(
-            f"{directory} cannot be written: {error.strerror}",
-            hint="the Redis server of this home needs it; choose another home with --home",
-        ) from error
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Replace a file at once by one that only its owner can read."""
-    new = file.with_name(file.name + ".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-        opened.write(text)
-    new.replace(file)
 
 
 def _read_known(file: Path) -> _Known | None:

@@ -31,9 +31,9 @@ from engine.workflows.wording import advice, quoted, show
 
 At = tuple[str | int, ...]
 
-# A plain path costs 1 to compile; filters and regular expressions take the library some twenty times as long.
+# A plain path costs 1 to compile; filters and regular expressions take the library some forty times as long.
 BUDGET = 60_000
-DEAR = 20
+DEAR = 40
 
 
 class Upstream(Protocol):
@@ -81,6 +81,8 @@ class Compiler:
 
     def template(self, text: str, at: At, step_id: str, label: str) -> TextTemplate | None:
         """A text with `{{ $.path }}` places, or None with the problem noted."""
+        if not self._afford(0, at):
+            return None
         try:
             template = compile_template(text)
         except ExpressionError as error:

@@ -191,6 +191,11 @@ class Engine:
     # -- what it is -----------------------------------------------------------------------------------
 
     @property
+    def instance(self) -> str:
+        """The id of this home, which every agent of it carries."""
+        return self._services.instance
+
+    @property
     def active(self) -> list[str]:
         """Ids of the runs in progress, oldest first."""
         return self._orchestrator.active

@@ -17,9 +17,6 @@ from engine.state.connection import Connection
 from engine.state.link import Command, CommandError, Link, PushHandler
 from engine.state.store import TaskOutcome
 
-BACKSTOP_SECONDS = 5.0
-"""After how long, at the latest, a result is noticed that nobody announced."""
-
 _PATIENCE = 300.0  # seconds without Redis, after which waiting for an announcement is given up
 _AT_ONCE = 500  # tasks looked after in one round trip
 
@@ -64,14 +61,21 @@ class CompletionRouter:
         connect: makes the link that listens.
         commands: the connection by which keys are looked at.
         read: reads what a task left.
+        backstop: seconds after which, at the latest, a result is noticed that nobody announced.
     """
 
     def __init__(
-        self, connect: Callable[[PushHandler], Awaitable[Link]], commands: Connection, read: ReadOutcome
+        self,
+        connect: Callable[[PushHandler], Awaitable[Link]],
+        commands: Connection,
+        read: ReadOutcome,
+        *,
+        backstop: float,
     ) -> None:
         self.listener = Connection(lambda: connect(self._on_push), self._subscribe)
         self._commands = commands
         self._read = read
+        self._backstop = backstop
         self._waiting: dict[str, set[Waiting]] = {}
         self._occupied = asyncio.Event()
         self._sweep_due = asyncio.Event()
@@ -138,7 +142,7 @@ class CompletionRouter:
         while True:
             await self._occupied.wait()
             try:
-                async with asyncio.timeout(BACKSTOP_SECONDS):
+                async with asyncio.timeout(self._backstop):
                     await self._sweep_due.wait()
             except TimeoutError:
                 pass

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from engine.errors import StateStoreError
 from engine.state import keys
-from engine.state.store import JSON, RedisAccess, StateChanges, TaskOutcome, TaskRecord
+from engine.state.store import BACKSTOP_SECONDS, JSON, RedisAccess, StateChanges, TaskOutcome, TaskRecord
 from engine.state.values import (
     ERROR_LIMIT,
     Found,
@@ -24,9 +24,6 @@ from engine.state.values import (
     task_document,
     update_message,
 )
-
-BACKSTOP_SECONDS = 5.0
-"""After how long a result is noticed that nobody announced."""
 
 T = TypeVar("T")
 
@@ -121,10 +118,11 @@ class MemoryStateStore:
         down: while set, calls fail as they do when Redis does not answer.
     """
 
-    def __init__(self, *, result_limit: int = 1 << 20) -> None:
+    def __init__(self, *, result_limit: int = 1 << 20, backstop: float = BACKSTOP_SECONDS) -> None:
         self.published: list[tuple[str, str]] = []
         self.down = False
         self._result_limit = result_limit
+        self._backstop = backstop
         self._keys = _Keys()
         self._waiting: dict[str, set[_Waiting]] = {}
         self._announced: dict[str, str] = {}
@@ -331,7 +329,7 @@ class MemoryStateStore:
     async def _set_quietly(self, task_id: str, key: str, text: str) -> None:
         self._keys.set(key, text.encode())
         if task_id in self._waiting:
-            asyncio.get_running_loop().call_later(BACKSTOP_SECONDS, self._wake, task_id)
+            asyncio.get_running_loop().call_later(self._backstop, self._wake, task_id)
 
     def _wake(self, task_id: str) -> None:
         for waiting in self._waiting.get(task_id, ()):

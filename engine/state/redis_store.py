@@ -19,7 +19,7 @@ from engine.state.open_runs import LiveTask, OpenRun, StateRead, encode_fields, 
 from engine.state.outside import OutsideServer
 from engine.state.private_files import make_private_directory
 from engine.state.server import OwnServer
-from engine.state.store import JSON, RedisAccess, StateChanges, TaskOutcome, TaskRecord
+from engine.state.store import BACKSTOP_SECONDS, JSON, RedisAccess, StateChanges, TaskOutcome, TaskRecord
 from engine.state.values import ERROR_LIMIT, Found, decode_name, encode, outcome_of, update_message
 
 STATE_LIMIT = 64 << 20
@@ -38,6 +38,7 @@ class RedisStateStore:
         redis_url: an outside server; None starts, or takes over, one of our own.
         result_limit: bytes that a task's result may have.
         binaries: where to look for the program of a server of our own.
+        backstop: seconds after which, at the latest, a result is noticed that nobody announced.
 
     Attributes:
         notes: plain sentences about what is not as it should be, for the header and `doctor`.
@@ -50,6 +51,7 @@ class RedisStateStore:
         redis_url: str | None = None,
         result_limit: int = 1 << 20,
         binaries: Callable[[], Iterable[Binary]] = find_binaries,
+        backstop: float = BACKSTOP_SECONDS,
     ) -> None:
         self.notes: list[str] = []
         self._directory = home / "redis"
@@ -62,7 +64,9 @@ class RedisStateStore:
             self._prepare,
             on_busy=None if self._server.shared else self._server.stop_script,
         )
-        self._router = CompletionRouter(self._connect_listener, self._commands, self.read_outcome)
+        self._router = CompletionRouter(
+            self._connect_listener, self._commands, self.read_outcome, backstop=backstop
+        )
         self._runs: dict[str, OpenRun] = {}
         self._secret = b""
         self._version: tuple[int, ...] = ()

@@ -14,6 +14,9 @@ from typing import Any, Protocol
 
 JSON = Any
 
+BACKSTOP_SECONDS = 5.0
+"""After how long, at the latest, a result is noticed that nobody announced."""
+
 
 class RedisAccess(StrEnum):
     """What a step's agents may do with Redis (contract §2)."""

@@ -22,7 +22,7 @@ from engine.workflows.documents import (
 from engine.workflows.fields import PROBLEM
 from engine.workflows.pruning import in_damaged, prune
 from engine.workflows.tree import MAX_PROBLEMS, Findings, Items, Table, describe, is_null, locate, node_at
-from engine.workflows.wording import listing, nearest, quoted, show
+from engine.workflows.wording import listing, nearest, quoted, shorten, show
 
 # Taking out what is wrong can leave something else wrong (a list that has become empty), but not for long.
 _ROUNDS = 6
@@ -82,6 +82,10 @@ _HOMES: tuple[tuple[type[BaseModel], str], ...] = (
     (LimitsDocument, "under `resource_limits`"),
     (PoolDocument, "under `pool_config`"),
 )
+_NEXT_DOOR: dict[type[BaseModel], type[BaseModel]] = {
+    WorkflowDocument: ConfigDocument,
+    ConfigDocument: WorkflowDocument,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ def _note(detail: ErrorDetails, tree: Table, findings: Findings) -> None:
             )
         case "list_type":
             first = next(iter(detail["input"]), "a") if isinstance(detail["input"], Table) else ""
-            how = f"`- id: {first}`" if path[-1] == "steps" and first.isprintable() and first else "`- `"
+            how = f"`- id: {shorten(first)}`" if path[-1] == "steps" and first else "`- `"
             found = _not_a(detail["input"], f"a list ({how} begins an element)")
             findings.error(locate(tree, path), f"`{label}`: {found}")
         case _:
@@ -226,7 +230,14 @@ def _unknown_key(path: Sequence[str | int]) -> str:
     key, model = str(path[-1]), _model_at(path)
     where = f"in `{label_of(path[:-1])}`" if len(path) > 1 and isinstance(path[-2], str) else "here"
     start = f"{show(key)} is not known {where}"
-    home = next((home for other, home in _HOMES if other is not model and key in _fields(other)), None)
+    home = next(
+        (
+            home
+            for other, home in sorted(_HOMES, key=lambda one: one[0] is not _NEXT_DOOR.get(model))
+            if other is not model and key in _fields(other)
+        ),
+        None,
+    )
     near = _suggestion(key, model)
     if home:
         return f"{start}: it belongs {home}"

@@ -82,6 +82,7 @@ def compile_pattern(pattern: str) -> Any:
     except re2.error as error:
         words = error.args[0] if error.args else ""
         reason = words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
+        reason = reason[:120]
         hint = "; look-around is not supported" if "(?" in reason else ""
         raise PatternError(f"{show(pattern)} is no regular expression (RE2): {reason}{hint}") from None
 

@@ -18,6 +18,7 @@ from engine.workflows.fields import (
     EnvironmentName,
     Identifier,
     Json,
+    Key,
     Names,
     Reads,
     StepId,
@@ -212,7 +213,7 @@ class StepDocument(Part):
     ) = Field(None, description="default: what its blocks say, else sequential")
     depends_on: Names | None = Field(None, description="ids or unique names of the steps it waits for")
     steps: list[StepDocument] | None = Field(None, description="members of a parallel step")
-    metadata: dict[str, TextAsWritten] = Field(default_factory=dict, description="notes of your own")
+    metadata: dict[Key, TextAsWritten] = Field(default_factory=dict, description="notes of your own")
 
     image: Text | None = Field(None, description="container image; may hold templates")
     command: Command = Field(None, description="a list (may hold templates), or one text for a shell")
@@ -304,8 +305,8 @@ class WorkflowDocument(Part):
     description: Text = Field("", description="for people")
     config: ConfigDocument = Field(default_factory=ConfigDocument.model_construct)
     params: dict[Identifier, Param] = Field(default_factory=dict, description="what a run can be given")
-    state: dict[str, Json] = Field(default_factory=dict, description="the initial shared state")
-    metadata: dict[str, TextAsWritten] = Field(
+    state: dict[Key, Json] = Field(default_factory=dict, description="the initial shared state")
+    metadata: dict[Key, TextAsWritten] = Field(
         default_factory=dict, description="handed on as WORKFLOW_<KEY>"
     )
     steps: list[StepDocument] = Field(min_length=1, description="what it does")

@@ -241,7 +241,7 @@ def _compile_place(body: str) -> str | JsonPath:
         return body[1:-1]
     if body.startswith("$"):
         return compile_path(body)
-    if re.fullmatch(r"[A-Za-z_][\w.-]*", body):
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,60}", body):
         raise ExpressionError(
             f"{{{{ {body} }}}} is no template: write {{{{ $.{body} }}}} for a field of the state, "
             f"{{{{ $.params.{body} }}}} for a param"

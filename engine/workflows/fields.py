@@ -28,7 +28,7 @@ from engine.workflows.tree import (
     text_complaint,
     truth_word,
 )
-from engine.workflows.wording import advice, listing, quoted, show
+from engine.workflows.wording import advice, listing, show
 
 PROBLEM = "document"
 
@@ -96,7 +96,7 @@ def read_text(node: object) -> str:
     if value is None:
         raise wrong(node, "a text")
     if not isinstance(value, str):
-        raise wrong(node, "a text", f"write {quoted(scalar.text)} (with quotes)")
+        raise wrong(node, "a text", f"write {show(scalar.text)} (with quotes)")
     if complaint := text_complaint(value):
         raise problem(complaint)
     return value
@@ -172,6 +172,16 @@ def read_environment_name(name: object) -> str:
             f"{show(text)} cannot be the name of an environment variable: "
             "use letters, digits and `_`, at most 256 of them"
         )
+    return text
+
+
+def read_key(name: object) -> str:
+    """A key of a mapping that may have any keys (a key of the tree, which is a text already)."""
+    text = str(name)
+    if not text or len(text) > 512:
+        raise problem(f"the key {show(text)} has {len(text):,} characters: from 1 to 512 are allowed")
+    if complaint := text_complaint(text):
+        raise problem(complaint)
     return text
 
 
@@ -323,6 +333,7 @@ WorkflowName = Annotated[str, Reads(read_workflow_name, _LINE)]
 StepId = Annotated[str, Reads(read_id, {"type": "string", "pattern": f"^{_ID.pattern}$"})]
 EnvironmentName = Annotated[str, Reads(read_environment_name)]
 Identifier = Annotated[str, Reads(read_identifier, {"type": "string", "pattern": f"^{_IDENTIFIER.pattern}$"})]
+Key = Annotated[str, Reads(read_key)]
 Boolean = Annotated[bool, Reads(read_boolean)]
 Json = Annotated[Any, Reads(read_json_value)]
 Names = Annotated[list[Text], list_of({"type": "string"})]

@@ -39,7 +39,8 @@ class Draft:
     @property
     def has_items(self) -> bool:
         """Whether it expands into items with task ids of their own."""
-        return self.type is StepType.MAP or bool(self.document.max_workers)
+        workers = self.document.max_workers or 1
+        return self.type is StepType.MAP or (self.type is StepType.PARALLEL and workers > 1)
 
 
 def draft_steps(documents: Sequence[StepDocument], compiler: Compiler) -> list[Draft]:

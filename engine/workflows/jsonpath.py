@@ -54,7 +54,7 @@ def _reason(error: Exception, path: str) -> str:
     if odd := re.search(r"[^\x00-\x7f]|\.(where|wherenot|parent)\b", path):
         name = odd[0].lstrip(".")
         return f"put a name like {show(name)} in brackets and quotes, as in $['{name}']"
-    words = str(error).strip().rstrip("!")
+    words = str(error).strip().rstrip("!")[:120]
     if "end of string" in words:
         return "it ends too early; write it like $.name, $.list[0], $.list[*].field or $['a name']"
     return f"{words[:1].lower()}{words[1:]}; write it like $.name, $.list[0] or $['a name']"

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from engine.errors import UsageError
@@ -14,7 +15,7 @@ from engine.workflows.conditions import kind_of, same
 from engine.workflows.documents import ParamDocument
 from engine.workflows.plan import ParamSpec, Plan
 from engine.workflows.tree import text_complaint
-from engine.workflows.wording import advice, listing, show
+from engine.workflows.wording import advice, listing, shorten, show
 
 _ARTICLE = {
     "string": "a text",
@@ -95,7 +96,7 @@ def resolve_params(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, spec in plan.params.items():
         if name not in given:
-            values[name] = spec.default
+            values[name] = deepcopy(spec.default)
             if spec.required:
                 what = f" ({spec.description})" if spec.description else ""
                 problems.append(f"param {name!r} is required: give it as -p {name}=…{what}")
@@ -209,4 +210,4 @@ def _fits(value: Any, kind: str) -> bool:
 
 
 def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shorten(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from engine.errors import Problem, Severity
-from engine.workflows.wording import show
+from engine.workflows.wording import shorten, show
 
 MAX_DEPTH = 50
 MAX_NODES = 200_000
@@ -215,17 +215,17 @@ def _number_or_text(text: str) -> str | int | float:
         return int(text, 0)
     if _OLD_OCTAL.fullmatch(text):
         raise AmbiguousError(
-            f'{text} is octal to some readers of YAML and decimal to others: write "{text}" (with quotes) '
-            f"for the text or {_without_zeros(text)} for the number"
+            f"{shorten(text)} is octal to some readers of YAML and decimal to others: write {show(text)} "
+            f"(with quotes) for the text or {shorten(_without_zeros(text))} for the number"
         )
     if _OTHER_NUMBER.fullmatch(text) or _DATE.fullmatch(text):
         kind = "date" if _DATE.fullmatch(text) else "number"
         raise AmbiguousError(
-            f"{show(text)[1:-1]} is a {kind} to some readers of YAML and text to others: "
+            f"{shorten(text)} is a {kind} to some readers of YAML and text to others: "
             f"write {show(text)} (with quotes) for the text"
         )
     if _NOT_FINITE.fullmatch(text) or (_FLOAT.fullmatch(text) and not math.isfinite(float(text))):
-        raise AmbiguousError(f"{text} is not a finite number: write it in quotes if it is text")
+        raise AmbiguousError(f"{shorten(text)} is not a finite number: write it in quotes if it is text")
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
@@ -237,6 +237,9 @@ def _without_zeros(text: str) -> str:
 def plain_value(node: Node, problems: list[tuple[Position, str]]) -> Any:
     """The tree below `node` as plain JSON values; what cannot be read so goes into `problems`."""
     if isinstance(node, Table):
+        problems.extend(
+            (node.key_positions[key], complaint) for key in node if (complaint := text_complaint(key))
+        )
         return {key: plain_value(child, problems) for key, child in node.items()}
     if isinstance(node, Items):
         return [plain_value(child, problems) for child in node]
@@ -289,12 +292,12 @@ def describe(node: object) -> str:
     try:
         value = scalar_value(node)
     except AmbiguousError:
-        return show(node.text)[1:-1]
+        return shorten(node.text)
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return f"the truth value {node.text}"
-    return f"the text {show(node.text)}" if isinstance(value, str) else f"the number {node.text}"
+    return f"the text {show(node.text)}" if isinstance(value, str) else f"the number {shorten(node.text)}"
 
 
 def duplicate(key: str, first: Position) -> str:

@@ -13,6 +13,11 @@ def show(text: str) -> str:
     return quoted(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 
+def shorten(text: str) -> str:
+    """As `show`, without the quotes."""
+    return show(text)[1:-1]
+
+
 def quoted(text: str) -> str:
     """The whole text in double quotes with control and bidirectional characters escaped."""
     return '"' + "".join(map(_shown_character, text)) + '"'

@@ -24,7 +24,7 @@ from engine.workflows.tree import (
     copy_of,
     duplicate,
 )
-from engine.workflows.wording import listing, quoted, show
+from engine.workflows.wording import listing, shorten, show
 
 # libyaml reads about eight times faster; PyYAML carries it on the usual platforms.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -121,15 +121,17 @@ class _Composer:
         return node
 
     def _alias(self, anchor: str, depth: int, position: Position) -> Node:
+        name = shorten(anchor)
         if anchor not in self._anchors:
+            known = listing(map(shorten, self._anchors))
             raise SyntaxProblemError(
-                f"*{anchor} refers to an anchor that is not defined above: write &{anchor} before the value "
-                f"it stands for, or quote the text; anchors so far: {listing(self._anchors) or 'none'}",
+                f"*{name} refers to an anchor that is not defined above: write &{name} before the value "
+                f"it stands for, or quote the text; anchors so far: {known or 'none'}",
                 position,
             )
         target = self._anchors[anchor]
         if target is None:
-            raise SyntaxProblemError(f"*{anchor} stands inside the value that it refers to", position)
+            raise SyntaxProblemError(f"*{name} stands inside the value that it refers to", position)
         node, size, height = target
         self._count += size
         if self._count > MAX_NODES:
@@ -139,7 +141,7 @@ class _Composer:
             )
         if depth + height > MAX_DEPTH:
             raise SyntaxProblemError(
-                f"with *{anchor} expanded the document is nested more than {MAX_DEPTH} levels deep", position
+                f"with *{name} expanded the document is nested more than {MAX_DEPTH} levels deep", position
             )
         self._deepest = max(self._deepest, depth + height)
         return copy_of(node)
@@ -201,7 +203,7 @@ def _position(event: Any) -> Position:
 def _tag_advice(tag: str) -> str:
     short = tag.replace("tag:yaml.org,2002:", "!!")
     if short.startswith("!!python"):
-        return f"the YAML tag {quoted(short)} would make a Python object and is refused: take it out"
+        return f"the YAML tag {show(short)} would make a Python object and is refused: take it out"
     if short == "!!str":
         return "YAML tags are refused: instead of !!str put the text in quotes"
     return f"the YAML tag {show(short)} is refused, as all tags are: take it out, or quote a text with `!`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,17 @@ def test_any_structure_with_the_known_keys(
     document: dict[str, Any], steps: list[Any], path: str | None
 ) -> None:
     check(load_text(json.dumps({"name": "x", "steps": steps, **document}), path))
+
+
+@given(
+    st.sampled_from(DOCUMENTS),
+    st.data(),
+    st.sampled_from(["a", "0", "1", "1.", "$.a", "&a", "*a", "!a", "é"]),
+)
+def test_messages_stay_short_for_long_words(text: str, data: st.DataObject, word: str) -> None:
+    words = sorted(set(re.findall(r"[A-Za-z0-9.$_-]+", text)))
+    replaced = data.draw(st.sampled_from(words))
+    check(load_text(text.replace(replaced, word * data.draw(st.sampled_from([70, 600, 5000])), 1)))
 
 
 @pytest.mark.parametrize("name", ["w.yaml", "w.json"])

@@ -382,6 +382,33 @@ steps:
     assert loaded.require().warnings == tuple(found)
 
 
+def test_metadata_that_would_be_one_variable_is_a_warning() -> None:
+    loaded = load_text(
+        "name: x\nmetadata: {team-a: 1, team_a: 2, id: 3, Team B: 4}\nsteps: [{id: a, command: run}]"
+    )
+    assert loaded.plan is not None
+    assert [(problem.column, problem.message) for problem in loaded.problems] == [
+        (
+            23,
+            'the metadata "team_a" would be the variable WORKFLOW_TEAM_A, which is taken by '
+            'the metadata "team-a": rename it',
+        ),
+        (
+            35,
+            'the metadata "id" would be the variable WORKFLOW_ID, which is taken by the run\'s id: rename it',
+        ),
+    ]
+
+
+def test_conditions_of_a_decision_with_a_path_of_its_own_may_read_any_field() -> None:
+    loaded = load_text(
+        "name: x\nsteps:\n  - id: d\n    decision_node:\n      input_path: $.report\n"
+        "      choices: [{condition: {field: $.steps.total, operator: gt, value: 3}, next: a}]\n"
+        "  - {id: a, command: run}\n"
+    )
+    assert loaded.plan is not None
+
+
 def test_an_alias_that_hides_a_field_of_the_state_is_a_warning() -> None:
     loaded = load_text(
         "name: x\nstate: {urls: [], url: 1}\n"

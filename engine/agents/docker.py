@@ -37,6 +37,8 @@ NETWORK = "agentainer-network"
 _OLDEST_API = (1, 41)
 # Threads beyond those in which containers start: for looks, kills and removals.
 _SPARE_THREADS = 8
+# A call that has missed its deadline keeps its thread so many seconds longer, for a late answer.
+_AFTERLIFE = 10
 # A kept container that has exited cannot be entered; a copy of its files can. The copy must not carry our
 # labels, or it would be taken for an agent.
 _SHELL = """
@@ -103,7 +105,7 @@ class DockerBackend:
             network=self._network,
             starts=asyncio.Semaphore(self._max_starts),
             init=False,
-            connections=lambda: events.connections,
+            interruptions=lambda: events.interruptions,
             restore_network=self._ensure_network,
         )
         try:
@@ -123,7 +125,10 @@ class DockerBackend:
     async def _connect(self, address: Address) -> tuple[Address, Calls]:
         limit = self._deadlines.connect
         connecting = self._threads.submit(
-            make_client, address, timeout=self._deadlines.start, connections=self._max_starts + _SPARE_THREADS
+            make_client,
+            address,
+            timeout=self._deadlines.start + _AFTERLIFE,
+            connections=self._max_starts + _SPARE_THREADS,
         )
         try:
             client = await asyncio.wait_for(asyncio.wrap_future(connecting), limit)

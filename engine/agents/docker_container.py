@@ -130,7 +130,7 @@ class Container:
         link = self._link
         if self._output is not None:
             await self._output.cancel()
-        self._output = Output(link.address, self.id, sink, link.deadlines, link.connections)
+        self._output = Output(link.address, self.id, sink, link.deadlines, link.interruptions, self.look)
         if not self.started:
             await self._output.attach()
             return

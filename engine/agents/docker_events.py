@@ -36,6 +36,8 @@ class EventStream:
         on_event: called for each event, in the event loop.
         on_reconnect: called after each reconnection: events may have been missed, so look for yourself.
         deadline: seconds for the engine to accept the connection.
+
+    `interruptions` counts how often the stream broke: while it does not change, the engine has been there.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class EventStream:
         self._stream: EngineStream | None = None
         self._task: asyncio.Task[None] | None = None
         self._since = ""
-        self.connections = 0
+        self.interruptions = 0
 
     async def open(self) -> None:
         """Connect; from its return on, no event is missed without `on_reconnect` being called.
@@ -84,11 +86,9 @@ class EventStream:
             "event": ["start", "oom", "die", "destroy"],
         }
         query = {"filters": json.dumps(filters)} | ({"since": self._since} if self._since else {})
-        stream = await open_stream(
+        return await open_stream(
             self._address, "follow events", "GET", ("events",), query, deadline=self._deadline
         )
-        self.connections += 1
-        return stream
 
     async def _follow(self, stream: EngineStream) -> None:
         while True:
@@ -99,6 +99,7 @@ class EventStream:
                         self._take(line)
             finally:
                 stream.close()
+            self.interruptions += 1
             stream = self._stream = await self._reconnect()
             self._on_reconnect()
 

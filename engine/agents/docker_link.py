@@ -25,7 +25,7 @@ class EngineLink:
         network: the name of the network that agents share.
         starts: bounds the starts at one time.
         init: whether the engine has `docker-init`.
-        connections: how often the event stream has been connected.
+        interruptions: how often the event stream broke.
         restore_network: makes our network anew after somebody removed it.
         by_id: the containers that events are for.
     """
@@ -38,6 +38,6 @@ class EngineLink:
     network: str
     starts: asyncio.Semaphore
     init: bool
-    connections: Callable[[], int]
+    interruptions: Callable[[], int]
     restore_network: Callable[[], Awaitable[None]]
     by_id: dict[str, Container] = field(default_factory=dict)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from engine.agents.backend import LogSink, Stream
 from engine.agents.docker_calls import Deadlines, EngineRefusedError
@@ -16,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 # What `docker-init` writes when it cannot start the entry point stands at the beginning of stderr.
 _STDERR_HEAD = 1024
+# The end of the output and the news of the exit come together; this much apart, in seconds, something is odd.
+_TOGETHER = 0.25
 # Between attempts to read a log, in seconds, and how many there are once the container has exited.
 _PAUSE = 1.0
 _TRIES_AFTER_EXIT = 3
@@ -33,8 +36,9 @@ class Output:
         container_id: whose output.
         sink: where it goes; may be replaced until the container is started.
         deadlines: of the engine.
-        connections: how often the event stream has been connected. If that changes while the container
-            runs, the engine may have gone away and taken the end of the output with it.
+        interruptions: how often the event stream broke. If that changes while the container runs, the engine
+            may have gone away and taken the end of the output with it.
+        look: asks the engine about the container; `complete` follows if it has exited.
     """
 
     def __init__(
@@ -43,17 +47,20 @@ class Output:
         container_id: str,
         sink: LogSink,
         deadlines: Deadlines,
-        connections: Callable[[], int],
+        interruptions: Callable[[], int],
+        look: Callable[[], Awaitable[None]],
     ) -> None:
         self.sink = sink
         self.stderr_head = b""
         self._address = address
         self._id = container_id
         self._deadlines = deadlines
-        self._connections = connections
+        self._interruptions = interruptions
+        self._look = look
         self._exited = asyncio.Event()
         self._delivered = 0
         self._stream: EngineStream | None = None
+        self._cut = False
         self._task: asyncio.Task[None] | None = None
 
     async def attach(self) -> None:
@@ -80,7 +87,8 @@ class Output:
             before = self._delivered
             await asyncio.wait({self._task}, timeout=self._deadlines.drain)
             if self._delivered == before and self._stream is not None and not self._task.done():
-                self._stream.close()  # nothing comes any more, and no end either
+                self._cut = True  # nothing comes any more, and no end either
+                self._stream.close()
 
     async def cancel(self) -> None:
         """Stop delivering."""
@@ -90,13 +98,13 @@ class Output:
 
     async def _run(self, attached: EngineStream | None) -> None:
         if attached is not None:
-            before = self._connections()
+            before = self._interruptions()
             if await self._copy(attached, FrameParser()) and await self._exit_known(before):
                 return
         tries = 0
         while tries < _TRIES_AFTER_EXIT:
             follow = not self._exited.is_set()
-            before = self._connections()
+            before = self._interruptions()
             whole = await self._copy_log(follow=follow)
             if whole and (not follow or await self._exit_known(before)):
                 return
@@ -104,9 +112,13 @@ class Output:
             await self._exit_within(_PAUSE)
         _log.warning("the output of container %s could not be read to its end", self._id[:12])
 
-    async def _exit_known(self, connections: int) -> bool:
+    async def _exit_known(self, interruptions: int) -> bool:
         """Whether the end of the output was the end of the container, and not that of a connection."""
-        return await self._exit_within(self._deadlines.drain) and self._connections() == connections
+        if not await self._exit_within(_TOGETHER):
+            with contextlib.suppress(BackendError):
+                await self._look()
+            await asyncio.sleep(0)  # the look sets off `complete`
+        return self._exited.is_set() and self._interruptions() == interruptions
 
     async def _exit_within(self, seconds: float) -> bool:
         try:
@@ -137,7 +149,7 @@ class Output:
 
     async def _copy(self, stream: EngineStream, parser: FrameParser | TimedFrameParser) -> bool:
         """Everything from the stream into the sink; True if it came to its end without an error."""
-        self._stream = stream
+        self._stream, self._cut = stream, False
         try:
             async for data in stream:
                 self._delivered += len(data)
@@ -150,7 +162,7 @@ class Output:
         finally:
             stream.close()
             self._stream = None
-        return parser.at_boundary
+        return parser.at_boundary and not self._cut
 
     def _note_head(self, name: Stream, piece: bytes) -> None:
         if name == "stderr" and len(self.stderr_head) < _STDERR_HEAD:

@@ -147,7 +147,8 @@ def _variant(*instructions: str) -> str:
     """The busybox image with another configuration; the engine caches it."""
     lines = "\n".join((f"FROM {docker_images.image('busybox')}", *instructions))
     reference = f"agentainer-test/variant:{hashlib.sha256(lines.encode()).hexdigest()[:12]}"
-    for line in docker_images.client().build(fileobj=io.BytesIO(lines.encode()), tag=reference, decode=True):
+    dockerfile = io.BytesIO(lines.encode())
+    for line in docker_images.client().build(fileobj=dockerfile, tag=reference, rm=True, decode=True):
         assert "error" not in line, line
     return reference
 

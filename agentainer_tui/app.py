@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.signal import Signal
 from textual.worker import Worker, WorkerState
 
@@ -45,7 +44,7 @@ class DashboardApp(App[int]):
     TITLE = "agentainer"
     CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
-    COMMANDS = App.COMMANDS | {DashboardCommands}
+    COMMANDS = {DashboardCommands}  # noqa: RUF012
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-narrow"),
         (96, "-normal"),
@@ -77,10 +76,10 @@ class DashboardApp(App[int]):
             self.register_theme(theme)
         self.theme = DARK.name
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         """Paint first; the engine starts behind the first screen."""
         self._timer = self.set_interval(_FLUSH, self._publish, pause=True)
-        self.push_screen(HomeScreen(self.feed, self.directory, now=self._now))
+        await self.push_screen(HomeScreen(self.feed, self.directory, now=self._now))
         self._live()
 
     # -- events ---------------------------------------------------------------------------------------
@@ -262,11 +261,6 @@ class DashboardApp(App[int]):
     def command(self, work_to_do: Coroutine[Any, Any, None]) -> None:
         """Carry out a command of the user; what goes wrong is said, and the app goes on."""
         self.run_worker(work_to_do, group="commands", exit_on_error=False)
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Of Textual's own commands, those that `keymap` has not; ours come from `palette`."""
-        wanted = ("Theme", "Screenshot")
-        yield from (each for each in super().get_system_commands(screen) if each.title in wanted)
 
     # -- leaving --------------------------------------------------------------------------------------
 

@@ -42,13 +42,13 @@ class DashboardCommands(Provider):
 
     async def discover(self) -> Hits:
         """Before anything is typed: the actions and the workflows."""
-        for command in [*self._actions(), *self._workflows()]:
+        for command in [*self._actions(), *self._workflows(), *self._general()]:
             yield DiscoveryHit(_content(command.text), command.call, text=command.text, help=command.help)
 
     async def search(self, query: str) -> Hits:
         """What matches the typed letters."""
         matcher = self.matcher(query)
-        for command in [*self._actions(), *self._workflows(), *self._runs()]:
+        for command in [*self._actions(), *self._workflows(), *self._runs(), *self._general()]:
             score, offsets = matcher.fuzzy_search.match(query, command.text)
             if score > 0:
                 yield Hit(score, _content(command.text, offsets), command.call, command.text, command.help)
@@ -73,6 +73,11 @@ class DashboardCommands(Provider):
             if run is not None:
                 call = partial(self._app.open_run, run.id)
                 yield Command(f"Open the last run of {name}", "Steps, logs and results", call)
+
+    def _general(self) -> Iterator[Command]:
+        app = self._app
+        yield Command("Theme", "Change the colours", app.action_change_theme)
+        yield Command("Screenshot", "Save what is on screen as an SVG file", app.deliver_screenshot)
 
     def _runs(self) -> Iterator[Command]:
         for run in self._app.feed.runs_of(None)[:_RUNS]:

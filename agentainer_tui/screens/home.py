@@ -51,6 +51,7 @@ class HomeScreen(Screen[None]):
         self._feed = feed
         self._directory = directory
         self._now = now
+        self._offered: tuple[bool | None, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Header, two panes, footer."""
@@ -103,7 +104,16 @@ class HomeScreen(Screen[None]):
         self.workflows.show(self._feed.workflows, self._feed.last_runs())
         self._show_runs()
         self._show_about()
-        self.refresh_bindings()
+        self._offer()
+
+    def _offer(self) -> None:
+        """Refresh the bindings if they changed: the footer is built anew by it."""
+        entry, run = self.workflows.entry, self._selected_run()
+        over = None if run is None else run.status.is_terminal
+        offered = (entry is not None and entry.runnable, over)
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
     def _tick(self, _: float) -> None:
         if self.is_current:
@@ -166,11 +176,11 @@ class HomeScreen(Screen[None]):
         self._show_runs()
         self._show_about()
         self._load_more(first=True)
-        self.refresh_bindings()
+        self._offer()
 
     @on(RowList.Moved, "#runs")
     def _other_run(self) -> None:
-        self.refresh_bindings()
+        self._offer()
 
     @on(RunList.NearEnd)
     def _more_runs(self) -> None:
@@ -244,4 +254,4 @@ class HomeScreen(Screen[None]):
 
     def on_descendant_focus(self) -> None:
         """Which run the keys act on depends on the focused pane."""
-        self.refresh_bindings()
+        self._offer()

@@ -52,6 +52,7 @@ class RunScreen(Screen[None]):
         self._now = now
         # Until the cursor is moved by hand it follows what runs, in the end what failed.
         self._guided = True
+        self._offered: tuple[bool, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Header, title, two panes, footer."""
@@ -116,7 +117,6 @@ class RunScreen(Screen[None]):
         self.steps.show(view)
         self._guide(view)
         self._show_selection()
-        self.refresh_bindings()
 
     def _show_header(self) -> None:
         header = self.query_one(StatusHeader)
@@ -124,8 +124,16 @@ class RunScreen(Screen[None]):
         header.active = len(self._feed.active())
 
     def _show_selection(self) -> None:
-        if (view := self.view) is not None:
-            self.details.show(view, *self.steps.selected())
+        view = self.view
+        if view is None:
+            return
+        step, item = self.steps.selected()
+        self.details.show(view, step, item)
+        # The footer is built anew by every refresh of the bindings, so that is done only for a reason.
+        offered = (view.status.is_terminal, step is not None and bool(step.items))
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
     def _tick(self, _: float) -> None:
         view = self.view
@@ -155,7 +163,6 @@ class RunScreen(Screen[None]):
         if message.by_hand:
             self._guided = False
         self._show_selection()
-        self.refresh_bindings()
 
     # -- reading --------------------------------------------------------------------------------------
 

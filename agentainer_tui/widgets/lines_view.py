@@ -64,7 +64,7 @@ class LinesView(Inked, can_focus=True):
     def clear(self) -> None:
         """No lines at all."""
         self._source, self._lines, self._widest = [], [], 0
-        self.scroll_to(0, 0, animate=False)
+        self.scroll_to(0, 0, animate=False, force=True)
         self._settle(follow=False)
 
     @property
@@ -74,8 +74,8 @@ class LinesView(Inked, can_focus=True):
 
     @property
     def at_end(self) -> bool:
-        """Whether the last line is on screen."""
-        return self.scroll_offset.y >= self.max_scroll_y
+        """Whether the last line is on screen, or will be when the scrolling under way is done."""
+        return self.scroll_target_y >= self.max_scroll_y
 
     def _layout(self) -> None:
         self._lines, self._widest = [], 0
@@ -96,8 +96,43 @@ class LinesView(Inked, can_focus=True):
         width = self.inner_width if self._wrap else self._widest
         self.virtual_size = Size(width, len(self._lines))
         if follow:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.to_end()
         self.refresh()
+
+    def to_end(self) -> None:
+        """Show the last line. Forced: whether there is a scroll bar is not known before the next layout."""
+        self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
+
+    def scrolled_by_hand(self) -> None:
+        """A person scrolled; for subclasses."""
+
+    def _scroll_by_hand(self, y: float) -> None:
+        self.scroll_to(y=y, animate=False)
+        self.scrolled_by_hand()
+
+    def action_scroll_up(self) -> None:
+        """One line up."""
+        self._scroll_by_hand(self.scroll_offset.y - 1)
+
+    def action_scroll_down(self) -> None:
+        """One line down."""
+        self._scroll_by_hand(self.scroll_offset.y + 1)
+
+    def action_page_up(self) -> None:
+        """One page up."""
+        self._scroll_by_hand(self.scroll_offset.y - max(1, self.size.height - 1))
+
+    def action_page_down(self) -> None:
+        """One page down."""
+        self._scroll_by_hand(self.scroll_offset.y + max(1, self.size.height - 1))
+
+    def action_scroll_home(self) -> None:
+        """To the beginning."""
+        self._scroll_by_hand(0)
+
+    def action_scroll_end(self) -> None:
+        """To the end."""
+        self._scroll_by_hand(self.max_scroll_y)
 
     def on_resize(self) -> None:
         """Folded lines depend on the width."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from textual import on
+from textual.events import MouseScrollDown, MouseScrollUp
 from textual.message import Message
+from textual.scrollbar import ScrollDown, ScrollTo, ScrollUp
 
 from agentainer_tui.client import LogBatch, LogLine
 from agentainer_tui.text import clean_output
@@ -125,25 +128,30 @@ class LogView(LinesView):
         self.times = not self.times
         self._rebuild()
 
-    def action_scroll_end(self) -> None:
-        """To the end, and follow."""
-        super().action_scroll_end()
-        self._set_following(True)
+    def on_resize(self) -> None:
+        """The end stays in sight."""
+        super().on_resize()
+        if self.following:
+            self.to_end()
 
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+    def scrolled_by_hand(self) -> None:
         """Scrolling up stops following; reaching the end starts it again."""
-        super().watch_scroll_y(old_value, new_value)
-        if new_value < old_value and not self.at_end:
-            self._set_following(False)
-        elif new_value > old_value and self.at_end:
-            self._set_following(True)
+        if self.at_end != self.following:
+            self._set_following(self.at_end)
+
+    @on(MouseScrollUp)
+    @on(MouseScrollDown)
+    @on(ScrollTo)
+    @on(ScrollUp)
+    @on(ScrollDown)
+    def _mouse_scrolled(self) -> None:
+        self.call_next(self.scrolled_by_hand)  # the widget itself scrolls after this
 
     def _set_following(self, following: bool) -> None:
+        self.following = following
         if following:
             self.unseen = 0
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
-        if following != self.following:
-            self.following = following
+            self.to_end()
         self.post_message(self.Changed(self))
 
     def _rebuild(self) -> None:
@@ -155,7 +163,7 @@ class LogView(LinesView):
         self._head = len(lines)
         self.set_lines([*lines, *map(self._line, self._log)])
         if self.following:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.to_end()
 
     def _line(self, source: LogLine) -> Line:
         is_error = source.stream == "stderr"

@@ -70,7 +70,7 @@ class RowList(Inked, can_focus=True):
         self._resize()
         if shift and old in self._places:
             # Rows came or went above: what the eye is on stays where it is.
-            self.scroll_to(y=self.scroll_offset.y + shift, animate=False)
+            self.scroll_to(y=self.scroll_offset.y + shift, animate=False, force=True)
             self._show_cursor()
         if self.key != old:
             self.post_message(self.Moved(self, self.key))
@@ -124,9 +124,9 @@ class RowList(Inked, can_focus=True):
         room = max(1, self.size.height - self.HEADER)
         top = self.scroll_offset.y
         if self._cursor < top:
-            self.scroll_to(y=self._cursor, animate=False)
+            self.scroll_to(y=self._cursor, animate=False, force=True)
         elif self._cursor >= top + room:
-            self.scroll_to(y=self._cursor - room + 1, animate=False)
+            self.scroll_to(y=self._cursor - room + 1, animate=False, force=True)
 
     def _resize(self) -> None:
         self.virtual_size = Size(self.inner_width, len(self._keys) + self.HEADER)

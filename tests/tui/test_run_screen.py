@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from agentainer_tui.client import LogBatch, LogLine
+from agentainer_tui.widgets.step_list import RowKey
+from tests.tui.driving import dashboard, on_screen, run_screen, until, until_seen
+from tests.tui.fake_client import FakeClient
+from tests.tui.scenes import COUNT, HELLO, counting, failed
+from tests.tui.story import Story, node
+
+
+def lines_of(*texts: str, stream: str = "stdout") -> LogBatch:
+    return LogBatch([LogLine("2026-01-01T12:00:00.500000Z", stream, text) for text in texts])
+
+
+async def test_all_steps_are_drawn_before_anything_starts_and_say_what_they_wait_for() -> None:
+    story = Story().create([node("fetch"), node("parse"), node("join", "fetch", "parse")]).start()
+    async with dashboard(FakeClient([HELLO], [story])) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "waits: fetch, parse")
+        assert run_screen(app).steps.keys == [RowKey("fetch"), RowKey("parse"), RowKey("join")]
+
+
+async def test_live_events_move_the_rows_and_the_counts() -> None:
+    story = Story().create([node("fetch"), node("join", "fetch")]).start()
+    client = FakeClient([HELLO], [story])
+    async with dashboard(client) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "0/2 steps")
+        story.run_step("fetch", 1.5)
+        client.tell(story)
+        await until_seen(pilot, "1/2 steps")
+        story.run_step("join").finish()
+        client.tell(story)
+        await until_seen(pilot, "2/2 steps")
+        await until_seen(pilot, "✓ completed")
+
+
+async def test_events_that_come_while_a_run_is_being_read_are_not_lost() -> None:
+    story = Story().create([node("a"), node("b", "a")]).start()
+    client = FakeClient([HELLO], [story])
+    async with dashboard(client) as (app, pilot):
+        read = client.run_events
+
+        async def slow_read(run_id: str, *, after: int, limit: int):  # type: ignore[no-untyped-def]
+            page = await read(run_id, after=after, limit=limit)
+            if page and after == 0:
+                client.tell(story.run_step("a"))
+                await until(pilot, lambda: not client._live.qsize())
+                return page
+            return () if page and page[0].seq > 2 else page  # the second page misses what came meanwhile
+
+        client.run_events = slow_read  # type: ignore[method-assign]
+        app.feed.views.pop(story.run_id, None)
+        app.open_run(story.run_id)
+        await until_seen(pilot, "1/2 steps")
+
+
+async def test_items_unfold_under_their_step_with_their_own_states() -> None:
+    story = counting()
+    async with dashboard(FakeClient([COUNT], [story]), now=story.now.timestamp()) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "2/6")
+        run_screen(app).steps.select(RowKey("count"))
+        assert "a.txt" not in on_screen(app)
+        await pilot.press("space")
+        await until_seen(pilot, "a.txt")
+        text = on_screen(app)
+        assert "try 2/3 in 60s" in text
+        assert "exit 4: bad file" in text
+        assert "waits for a free slot" in text
+        assert "waits: 4 at a time" in text
+        await pilot.press("j", "j", "space")
+        await until(pilot, lambda: "a.txt" not in on_screen(app))
+        assert run_screen(app).steps.key == RowKey("count"), "folding puts the cursor on the step"
+
+
+async def test_the_cursor_follows_what_runs_until_it_is_moved_by_hand() -> None:
+    story = Story().create([node("a"), node("b", "a"), node("c", "b")]).start()
+    client = FakeClient([HELLO], [story])
+    async with dashboard(client) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "0/3 steps")
+        client.tell(story.run_step("a").step_start("b"))
+        await until(pilot, lambda: run_screen(app).steps.key == RowKey("b"))
+        await pilot.press("k")
+        client.tell(story.step_end("b").step_start("c"))
+        await until_seen(pilot, "2/3 steps")
+        assert run_screen(app).steps.key == RowKey("a")
+
+
+async def test_a_failed_run_opens_on_the_step_that_failed_with_its_error() -> None:
+    async with dashboard(FakeClient([HELLO], [failed()])) as (app, pilot):
+        app.open_run("bad0bad0bad0")
+        await until(pilot, lambda: run_screen(app).steps.key == RowKey("send"))
+        await pilot.press("right_square_bracket")
+        await until_seen(pilot, "refused by the server")
+        await until_seen(pilot, "exit code")
+        for _ in range(3):
+            await pilot.press("right_square_bracket")
+        await until_seen(pilot, "try 1")
+        text = on_screen(app)
+        assert "try 2" in text
+        assert "exit 7" in text
+        assert "kept for inspection" in text
+
+
+async def test_the_tabs_show_input_state_and_events_of_the_selection() -> None:
+    async with dashboard(FakeClient([HELLO], [failed()])) as (app, pilot):
+        app.open_run("bad0bad0bad0")
+        await until(pilot, lambda: run_screen(app).steps.key == RowKey("send"))
+        details = run_screen(app).details
+        details.turn(2)
+        await until_seen(pilot, "State at the start")
+        await until_seen(pilot, '"x": 1')
+        details.turn(1)
+        assert details.tab == "state"
+        await until_seen(pilot, '"x": 1')
+        details.turn(2)
+        await until_seen(pilot, "step.retrying")
+        assert "run.created" not in on_screen(app), "only the events of the selected step"
+
+
+async def test_the_log_follows_and_a_reader_who_scrolls_up_is_left_there() -> None:
+    story = Story().create([node("a")]).start().step_start("a").attempt("a")
+    client = FakeClient([HELLO], [story])
+    async with dashboard(client, size=(100, 30)) as (app, pilot):
+        app.open_run(story.run_id)
+        client.write_log("a", lines_of(*(f"line {number}" for number in range(100))))
+        await until_seen(pilot, "line 99")
+        await pilot.press("2", "k", "k", "k")
+        log = run_screen(app).details.log_view
+        await until(pilot, lambda: not log.following)
+        place = log.scroll_offset.y
+        client.write_log("a", lines_of("the end", "oh no"))
+        await until_seen(pilot, "2 new lines below")
+        assert log.scroll_offset.y == place
+        await pilot.press("f")
+        await until_seen(pilot, "oh no")
+        await until(pilot, lambda: "new lines" not in on_screen(app))
+        client.write_log("a", lines_of("still following"))
+        await until_seen(pilot, "still following")
+
+
+async def test_the_log_marks_standard_error_and_joins_pieces_of_a_line() -> None:
+    story = Story().create([node("a")]).start().step_start("a").attempt("a")
+    client = FakeClient([HELLO], [story])
+    async with dashboard(client) as (app, pilot):
+        app.open_run(story.run_id)
+        client.write_log("a", LogBatch([LogLine("", "stdout", "progress 1", partial=True)]))
+        await until_seen(pilot, "progress 1")
+        client.write_log("a", lines_of("careful", stream="stderr"))
+        await until_seen(pilot, "▎ careful")
+        client.write_log("a", LogBatch([LogLine("", "stdout", " of 2", partial=True)]))
+        await until_seen(pilot, "progress 1 of 2")
+        client.write_log("a", LogBatch([LogLine("", "stdout", ", done")]))
+        await until_seen(pilot, "progress 1 of 2, done")
+        assert "▎ progress" not in on_screen(app)
+        await pilot.press("t")
+        assert run_screen(app).details.log_view.times
+
+
+async def test_another_attempt_shows_its_own_log() -> None:
+    story = Story().create([node("a", max_attempts=2)]).start().step_start("a").attempt("a")
+    client = FakeClient([HELLO], [story])
+    async with dashboard(client) as (app, pilot):
+        app.open_run(story.run_id)
+        client.write_log("a", lines_of("first try"))
+        await until_seen(pilot, "first try")
+        story.attempt_end("a", status="failed", exit_code=1).retry("a", 0.0).step_start("a").attempt("a", 2)
+        client.tell(story)
+        client.write_log("a", lines_of("second try"), number=2)
+        await until_seen(pilot, "second try")
+        assert "first try" not in on_screen(app)
+
+
+async def test_zoom_gives_one_pane_the_screen_and_back() -> None:
+    async with dashboard(FakeClient([HELLO], [failed()])) as (app, pilot):
+        app.open_run("bad0bad0bad0")
+        await until_seen(pilot, "send")
+        screen = run_screen(app)
+        await pilot.press("z")
+        await until(pilot, lambda: not screen.details.display)
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.details.display)
+        await pilot.press("2", "z")
+        await until(pilot, lambda: not screen.steps.display)
+        await pilot.press("z")
+        await until(pilot, lambda: screen.steps.display)
+
+
+async def test_a_thousand_steps_draw_only_what_is_seen() -> None:
+    story = Story().create([node(f"s{number}") for number in range(1000)]).start()
+    async with dashboard(FakeClient([HELLO], [story])) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "0/1000 steps")
+        steps = run_screen(app).steps
+        drawn: list[int] = []
+        draw = steps.draw_row
+        steps.draw_row = lambda place, width: drawn.append(place) or draw(place, width)  # type: ignore
+        await pilot.press("G")
+        await until_seen(pilot, "s999")
+        assert len(set(drawn)) < 60, "two screenfuls of rows at most"
+        assert steps.key == RowKey("s999")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class ReadConnection:
         self._path = path
         self._lock = asyncio.Lock()
         self._connection: aiosqlite.Connection | None = None
+        self._keeper: AsyncGenerator[aiosqlite.Connection, None] | None = None
 
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of one query.
@@ -67,9 +68,10 @@ class ReadConnection:
     async def close(self) -> None:
         """Close the connection, if there is one; a later query opens it again."""
         async with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                await connection.close()
+            self._connection = None
+            if self._keeper is not None:
+                await self._keeper.aclose()
+                self._keeper = None
 
     async def _open(self) -> aiosqlite.Connection | None:
         if self._connection is None and await asyncio.to_thread(self._path.exists):
@@ -89,24 +91,34 @@ class ReadConnection:
             return await self._checked(reader_uri(self._path, immutable=True))
 
     async def _checked(self, uri: str) -> aiosqlite.Connection | None:
-        connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT)
+        keeper = _keep_open(uri)
         try:
+            connection = await anext(keeper)
             (identity,) = await connection.execute_fetchall(IDENTITY)
             version = check_identity(tuple(identity), self._path)
+            if 0 < version < len(VERSIONS):
+                raise HistoryError(
+                    f"the history database {self._path}: its schema is version {version}, "
+                    f"this program reads version {len(VERSIONS)}",
+                    hint="start a workflow or the dashboard once: the engine brings it up to date",
+                )
         except BaseException:
-            await connection.close()
+            await keeper.aclose()
             raise
         if version == 0:
-            await connection.close()
+            await keeper.aclose()
             return None
-        if version < len(VERSIONS):
-            await connection.close()
-            raise HistoryError(
-                f"the history database {self._path}: its schema is version {version}, "
-                f"this program reads version {len(VERSIONS)}",
-                hint="start a workflow or the dashboard once: the engine brings it up to date",
-            )
+        self._keeper = keeper
         return connection
+
+
+async def _keep_open(uri: str) -> AsyncGenerator[aiosqlite.Connection, None]:
+    """A connection that is closed with this generator, which the event loop does when it ends.
+
+    Otherwise the thread of a connection that nobody closed would keep the whole process from ending.
+    """
+    async with aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT) as connection:
+        yield connection
 
 
 class Snapshot:

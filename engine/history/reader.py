@@ -45,10 +45,13 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = ReadConnection(path)
+        # Figures over all runs take long enough that nobody else should stand behind them.
+        self._figures = ReadConnection(path)
 
     async def close(self) -> None:
         """Let go of the database. Repeatable."""
         await self._connection.close()
+        await self._figures.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,11 +108,11 @@ class Reader:
         self, since: datetime | None = None, until: datetime | None = None
     ) -> list[WorkflowStats]:
         """Figures per workflow, by name, over the runs created in `[since, until)`."""
-        return await statistics.stats(self._connection, since, until)
+        return await statistics.stats(self._figures, since, until)
 
     async def counts(self) -> dict[str, int]:
         """How many runs stand in each status; every status is there."""
-        return await statistics.counts(self._connection)
+        return await statistics.counts(self._figures)
 
     # -- inside a run ---------------------------------------------------------------------------------
 

@@ -16,9 +16,11 @@ _JUDGED = (RunStatus.COMPLETED.value, RunStatus.PARTIALLY_COMPLETED.value, RunSt
 
 _PERIOD = "created_at >= ? AND created_at < ?"
 
+# `+` keeps SQLite from going through the index by workflow: reading the table in its own order and sorting
+# takes a fifth of the time.
 _BY_STATUS = f"""
     SELECT workflow, status, count(*), sum(retries), max(created_at)
-    FROM runs WHERE {_PERIOD} GROUP BY workflow, status ORDER BY workflow, status
+    FROM runs WHERE {_PERIOD} GROUP BY +workflow, +status ORDER BY +workflow, +status
 """
 
 # Nearest rank: the smallest duration with at least that share of all at or below it.
@@ -30,7 +32,7 @@ _DURATIONS = f"""
             row_number() OVER (PARTITION BY workflow ORDER BY duration) AS place,
             count(*) OVER (PARTITION BY workflow) AS total
         FROM (
-            SELECT workflow, {rows.DURATION} AS duration
+            SELECT +workflow AS workflow, {rows.DURATION} AS duration
             FROM runs WHERE {_PERIOD} AND started_at IS NOT NULL AND status IN (?, ?, ?)
         )
     )

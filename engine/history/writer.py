@@ -8,6 +8,7 @@ disk, and directly where they do not.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from engine.events import Event, EventType
 from engine.history.database import connect_writer, explain
 from engine.history.migrations import migrate
 from engine.history.projection import EVENT_COLUMNS, describe, project
+from engine.history.schema import VERSIONS
 
 # Commits that only reach the operating system may follow a synced one for this many seconds.
 SYNC_INTERVAL = 0.1
@@ -40,6 +42,9 @@ _CHECKPOINT_BYTES = 16 << 20
 
 # No row in a new database. Unlike the highest number in the table it never goes back.
 _LAST_SEQ = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
+
+# A write that changes nothing, and that SQLite does not leave out for that (as it does a like UPDATE).
+_TOUCH = f"PRAGMA user_version = {len(VERSIONS)}"
 
 _INSERT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -173,7 +178,8 @@ class Writer:
         self._begin(connection)
         written = self._write(connection, calls)
         self._note_sync()
-        self._checkpoint_if_long(connection)
+        if self._log_is_long():
+            self._checkpoint(connection)
         return written
 
     def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -189,17 +195,14 @@ class Writer:
         return result
 
     def settle(self) -> None:
-        """Sync what `commit_quickly` wrote.
+        """Sync what `commit_quickly` wrote, and use the calm to move the log's pages into the database.
 
         Raises:
             HistoryError: the disk did not take it.
         """
-        connection = self._use(full=True)
-        try:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        except sqlite3.Error as error:
-            raise explain(error, self._path) from error
-        self._note_sync()
+        # A checkpoint alone syncs nothing while a reader holds on to an older state; a commit always does.
+        self.transaction(lambda connection: connection.execute(_TOUCH))
+        self._checkpoint(self._use(full=True))
 
     # -- inside ---------------------------------------------------------------------------------------
 
@@ -247,12 +250,16 @@ class Writer:
         self._synced_at = monotonic()
         self.unsynced = False
 
-    def _checkpoint_if_long(self, connection: sqlite3.Connection) -> None:
+    def _log_is_long(self) -> bool:
         try:
-            if self._log.stat().st_size >= _CHECKPOINT_BYTES:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        except (OSError, sqlite3.Error):
-            pass  # the commit stands; the next one tries again
+            return self._log.stat().st_size >= _CHECKPOINT_BYTES
+        except OSError:
+            return False
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        # What has been committed stands whether this succeeds or not; it is tried again later.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def _last_seq(connection: sqlite3.Connection) -> int:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engine.clock import isoformat
 from engine.errors import HistoryError, IllegalTransitionError
 from engine.events import Event, EventType
 from engine.history.journal import Journal
+from engine.history.projection import to_json
 from engine.history.reader import Reader
+from engine.history.writer import Entry, Writer
 from tests.unit.history.story import Story
 
 
@@ -218,15 +223,16 @@ def no_room_on_the_disk(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.parametrize("size", [10, 100_000], ids=["small", "large"])
 async def test_a_full_disk_fails_the_calls_it_meets_and_later_ones_are_tried_again(
-    database: Path,
+    database: Path, size: int
 ) -> None:
     story = Story()
     async with await Journal.open(database) as journal:
         await journal.record(story.created(), story.run("pending", "running"))
         with no_room_on_the_disk(4096):
             with pytest.raises(HistoryError, match=r"history\.db: the disk") as caught:
-                await journal.record(story.step("one", "pending", "running"), story.warning("x" * 100_000))
+                await journal.record(story.step("one", "pending", "running"), story.warning("x" * size))
             assert caught.value.hint
             assert not journal.healthy
             assert journal.failure is caught.value
@@ -262,6 +268,84 @@ async def test_a_lock_that_passes_in_time_is_waited_out(database: Path) -> None:
         other.execute("ROLLBACK")
         other.close()
         assert await answer
+
+
+async def test_the_end_of_a_burst_reaches_the_disk_by_itself(database: Path, tmp_path: Path) -> None:
+    story = Story()
+    copy = tmp_path / "copy" / "history.db"
+    copy.parent.mkdir()
+    async with await Journal.open(database) as journal:
+        await journal.record(story.created())
+        for number in range(20):  # too soon after the first commit to be synced one by one
+            await journal.record(story.warning(str(number)))
+        found = 0
+        async with asyncio.timeout(30):
+            while found < 21:  # the log's pages are in the database file once they are synced
+                shutil.copy(database, copy)
+                with contextlib.suppress(HistoryError):  # copied in the middle of that
+                    async with Reader(copy) as reader:
+                        found = len(await reader.events())
+                await asyncio.sleep(0.01)
+
+
+def test_settling_writes_and_so_syncs_even_while_a_reader_holds_an_old_state(database: Path) -> None:
+    story = Story()
+    writer = Writer(database, busy_timeout=1)
+    writer.open()
+    writer.commit([[entry(story.created())]])
+    reader = sqlite3.connect(database, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM events").fetchall()
+    assert writer.commit_quickly([[entry(story.warning())]])
+    assert writer.unsynced
+    log = database.with_name("history.db-wal")
+    before = log.stat().st_size
+    writer.settle()
+    assert log.stat().st_size > before
+    assert not writer.unsynced
+    reader.close()
+    writer.close()
+
+
+def entry(event: Event) -> Entry:
+    return Entry(event, isoformat(event.time), to_json(dict(event.data)))
+
+
+async def test_maintenance_waits_its_turn_and_keeps_the_journal_waiting(journal: Journal) -> None:
+    story = Story()
+    await journal.record(story.created())
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def work(connection: sqlite3.Connection) -> int:
+        loop.call_soon_threadsafe(begun.set)
+        assert go_on.wait(30)
+        count: int = connection.execute("SELECT count(*) FROM events").fetchone()[0]
+        return count
+
+    maintenance = asyncio.create_task(journal.maintain(work))
+    await begun.wait()
+    # Even when nobody waits for the work any more, it has the connection for itself.
+    maintenance.cancel()
+    await asyncio.gather(maintenance, return_exceptions=True)
+    answer = journal.record(story.warning())
+    await asyncio.wait({answer}, timeout=0.05)
+    assert not answer.done()
+    go_on.set()
+    assert await answer
+    assert await journal.maintain(lambda c: c.execute("SELECT count(*) FROM events").fetchone()[0]) == 2
+
+
+async def test_maintenance_that_fails_changes_nothing(journal: Journal, reader: Reader) -> None:
+    await journal.record(Story().created())
+
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM runs")
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        await journal.maintain(work)
+    assert len(await reader.runs()) == 1
 
 
 async def test_half_characters_and_control_characters_survive(journal: Journal, reader: Reader) -> None:

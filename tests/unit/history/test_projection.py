@@ -185,7 +185,9 @@ def _moves(story: Story) -> st.SearchStrategy[Event]:
 
 def write(writer: Writer, calls: list[list[Event]]) -> list[bool]:
     """Commit the calls as one group; whether each was accepted."""
-    outcome = writer.commit([[Entry(event, isoformat(event.time), to_json(dict(event.data))) for event in call] for call in calls])
+    outcome = writer.commit(
+        [[Entry(event, isoformat(event.time), to_json(dict(event.data))) for event in call] for call in calls]
+    )
     for written in outcome:
         assert written.error is None or isinstance(written.error, IllegalTransitionError)
     return [written.error is None for written in outcome]

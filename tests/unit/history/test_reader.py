@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.errors import HistoryError, UsageError
+from engine.history.connection import Row, Snapshot
 from engine.history.journal import Journal
 from engine.history.reader import Reader
 from tests.unit.history.story import Story
@@ -226,3 +229,75 @@ async def test_another_process_reads_while_the_journal_writes(journal: Journal, 
     shown, _ = await process.communicate()
     await answer
     assert shown.split()[0] == b"aaaa"
+
+
+async def test_no_query_reads_a_whole_table_but_the_runs_it_lists(
+    journal: Journal, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record_runs(journal, "aaaa")
+    plans: list[str] = []
+    fetch = Snapshot.fetch
+
+    async def explaining(self: Snapshot, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        plans.extend(row[3] for row in await fetch(self, f"EXPLAIN QUERY PLAN {sql}", parameters))
+        return await fetch(self, sql, parameters)
+
+    monkeypatch.setattr(Snapshot, "fetch", explaining)
+    run = await reader.run("aa")
+    await reader.run("last")
+    await reader.runs(before=99)
+    await reader.runs(workflow="demo", before=99)
+    await reader.runs(status="failed", before=99)
+    await reader.detail(run.id)
+    await reader.items(run.id, "one", limit=5)
+    await reader.item_counts(run.id, "one")
+    await reader.attempts(run.id, "one")
+    await reader.kept_agents()
+    await reader.kept_agents(run.id)
+    await reader.events(after=5)
+    await reader.events(run.id, after=5)
+    await reader.state_before(run.id, "one")
+    await reader.changes(run.id)
+    await reader.document(run.digest)
+    await reader.unfinished()
+    await reader.last_runs_by_workflow(3)
+    assert len(plans) > 20
+    scans = {plan for plan in plans if plan.startswith("SCAN")}
+    # The order of `runs` is newest first already; the other two hold only the names of workflows.
+    assert scans <= {
+        "SCAN runs",
+        "SCAN names",
+        "SCAN attempts USING INDEX attempts_kept",
+        "SCAN CONSTANT ROW",
+    }
+
+
+FORGETFUL = """
+import asyncio, sys
+from pathlib import Path
+from engine.history.journal import Journal
+from engine.history.reader import Reader
+kept = []
+async def main():
+    reader = Reader(Path(sys.argv[1]))
+    kept.append((reader, await Journal.open(Path(sys.argv[1]))))
+    print(len(await reader.runs()), flush=True)
+    raise SystemExit(3)
+asyncio.run(main())
+"""
+
+
+async def test_a_process_that_forgets_to_close_still_ends(database: Path) -> None:
+    async with await Journal.open(database) as journal:
+        await record_runs(journal, "aaaa")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FORGETFUL, str(database), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(30):
+            shown, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert shown == b"1\n"
+    assert process.returncode == 3

@@ -52,8 +52,7 @@ class RedisContainer:
         try:
             await self.do(*command)
         except RedisError as error:
-            # redis-py says NoPermissionError for commands and keys, AuthenticationError for the login.
-            return "permission" in str(error).lower() or "NOPERM" in str(error)
+            return "permission" in str(error) or "command not allowed" in str(error)
         return False
 
     async def get(self, key: str) -> str | None:

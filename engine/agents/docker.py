@@ -56,6 +56,8 @@ class DockerBackend:
         instance: this home's id; containers of other homes are never touched.
         max_starts: containers started at the same time.
         network: the name of the network that agents share; made if it is not there.
+        init: let `docker-init` be process 1 where the engine has it: it passes signals on to programs that
+            would ignore them as process 1, and reaps what they leave.
         deadlines: how long the engine may take.
     """
 
@@ -67,6 +69,7 @@ class DockerBackend:
         instance: str,
         max_starts: int | None = None,
         network: str = NETWORK,
+        init: bool = True,
         deadlines: Deadlines | None = None,
     ) -> None:
         self._instance = instance
@@ -76,6 +79,7 @@ class DockerBackend:
         self._threads = DaemonThreads(self._max_starts + _SPARE_THREADS, "docker-call")
         self._info: dict[str, Any] = {}
         self._network = network
+        self._init = init
         self._block = Block()
         self._link: EngineLink | None = None
         self._events: EventStream | None = None
@@ -111,7 +115,7 @@ class DockerBackend:
         try:
             self._info = await calls("ask what it is", "info", deadline=self._deadlines.connect)
             self._check_engine(address)
-            self._link.init = await self._has_init(calls)
+            self._link.init = self._init and await self._has_init(calls)
             await self._ensure_network()
             await events.open()
         except BackendError as error:

@@ -104,7 +104,8 @@ class Proxy:
             asyncio.create_task(self._answers(engine_reader, connection)),
         )
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
+            with contextlib.suppress(asyncio.CancelledError):  # the test is over
+                await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             for task in both:
                 task.cancel()

@@ -1,4 +1,4 @@
-"""Containers written for Agentainer, and containers that know nothing of us, run unmodified (contract §2-§3)."""
+"""Containers written for Agentainer, and such as know nothing of us, run unmodified (contract §2-§3)."""
 
 from __future__ import annotations
 

@@ -269,6 +269,27 @@ async def test_a_container_needs_an_image(backend: DockerBackend, instance: str)
     assert caught.value.reason is Reason.INPUT_ERROR
 
 
+@pytest.mark.parametrize(
+    ("command", "code"), [(("no-such-program",), 127), (("/etc/passwd",), 126), (("/tmp",), 126)]
+)
+async def test_without_an_init_the_engine_itself_says_what_could_not_be_started(
+    instance: str, image: str, command: tuple[str, ...], code: int
+) -> None:
+    backend = DockerBackend(instance=instance, init=False)
+    await backend.open()
+    try:
+        spec = make_spec(instance, command, image)
+        with pytest.raises(BackendError) as caught:
+            await begin(backend, spec)
+        assert (caught.value.reason, caught.value.transient) == (Reason.START_FAILED, False)
+        end = await soon(backend.wait(spec.name))
+        assert (end.code, end.lost) == (code, False)
+        assert command[0] in end.start_error
+        await soon(backend.stop(spec.name, 10))
+    finally:
+        await backend.close()
+
+
 # -- one agent, one container -----------------------------------------------------------------------------
 
 

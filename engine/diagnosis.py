@@ -100,7 +100,7 @@ async def _docker(settings: Settings) -> Finding:
             facts = await backend.open()
         except UnavailableError as error:
             instead = "" if missing is Health.ERROR else "without it, runs use local processes"
-            advice = ". ".join(part.rstrip(".") for part in (error.hint, instead) if part)
+            advice = "; ".join(part for part in (error.hint, instead) if part)
             return Finding("docker", missing, error.message, advice)
         finally:
             await backend.close()
@@ -136,6 +136,6 @@ async def _redis(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding(
             "redis",
             Health.GOOD,
-            f"{found}; an engine starts one of its own",
+            f"{found} for this look; every engine starts one of its own",
             "while a run or the dashboard is live, this shows the `redis-cli -u` line",
         )

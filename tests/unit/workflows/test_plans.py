@@ -394,7 +394,7 @@ def test_metadata_that_would_be_one_variable_is_a_warning() -> None:
             'the metadata "team-a": rename it',
         ),
         (
-            35,
+            34,
             'the metadata "id" would be the variable WORKFLOW_ID, which is taken by the run\'s id: rename it',
         ),
     ]

@@ -103,13 +103,16 @@ class Connection:
         Raises:
             StateStoreError: it did not within `seconds`.
         """
+        if (link := self._standing_now()) is not None:
+            return link
         try:
             async with asyncio.timeout(seconds):
-                await self.up.wait()
+                while (link := self._standing_now()) is None:
+                    await self.up.wait()
+                    await asyncio.sleep(0)  # a loss is known at once, but `up` hears of it from the loop
         except TimeoutError:
             raise self._no_answer(seconds) from None
-        assert self.link is not None
-        return self.link
+        return link
 
     async def run(self, commands: Sequence[Command], *, seconds: float = DEADLINE) -> list[Any]:
         """Send commands together; returns their replies, with errors of the server as `CommandError` values.
@@ -123,7 +126,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while (left := deadline - loop.time()) > 0:
-            link = self.link if self.up.is_set() and self.link else await self.standing(seconds=left)
+            link = await self.standing(seconds=left)
             try:
                 async with asyncio.timeout(_REPLY_SECONDS):
                     replies = await link.send(commands)
@@ -156,6 +159,10 @@ class Connection:
             self._listeners.discard(queue)
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    def _standing_now(self) -> Link | None:
+        link = self.link
+        return link if link is not None and self.up.is_set() and not link.lost.done() else None
 
     async def _establish(self) -> None:
         link = await self._connect()

@@ -84,6 +84,10 @@ class RedisContainer:
     async def publish(self, task_id: str, message: str) -> None:
         await self.do("PUBLISH", f"task:{task_id}:complete", message)
 
+    async def reconnect(self) -> None:
+        """Drop the connection; the next command makes another."""
+        await self._client.connection_pool.disconnect()
+
     async def close(self) -> None:
         """Disconnect."""
         await self._client.aclose()

@@ -185,15 +185,31 @@ class BackendContract:
         end, sink = await self.end_of(backend, make_spec(instance, "cat; echo done", image))
         assert (end.code, sink.text()) == (0, b"done\n")
 
-    @pytest.mark.parametrize("env", [{"A\0": "x"}, {"A": "x\0y"}, {"": "x"}, {"A=B": "x"}])
-    async def test_an_environment_that_no_process_can_have_is_refused(
-        self, backend: Backend, instance: str, image: str | None, env: dict[str, str]
+    @pytest.mark.parametrize(
+        ("env", "command"),
+        [
+            ({"A\0": "x"}, "true"),
+            ({"A": "x\0y"}, "true"),
+            ({"A": "\ud800"}, "true"),
+            ({"": "x"}, "true"),
+            ({"A=B": "x"}, "true"),
+            ({}, "echo a\0b"),
+            ({}, ("echo", "a\0b")),
+            ({}, ("echo", "\udfff")),
+        ],
+    )
+    async def test_what_no_process_can_be_given_is_refused(
+        self,
+        backend: Backend,
+        instance: str,
+        image: str | None,
+        env: dict[str, str],
+        command: str | tuple[str, ...],
     ) -> None:
-        spec = make_spec(instance, "true", image, env=env)
+        spec = make_spec(instance, command, image, env=env)
         with pytest.raises(BackendError) as caught:
-            await begin(backend, spec)
+            await soon(backend.prepare(spec))
         assert (caught.value.reason, caught.value.transient) == (Reason.INPUT_ERROR, False)
-        assert await soon(backend.list_agents(instance)) == []
 
     # -- ends -----------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from engine.agents.docker_spec import (
     info_of_inspect,
     info_of_listing,
 )
+from engine.agents.texts import check_texts
 from engine.errors import BackendError, Reason, UnavailableError
 
 NETWORK = "agentainer-network"
@@ -214,6 +215,7 @@ class DockerBackend:
 
     async def prepare(self, spec: AgentSpec) -> None:
         """Hold the limits against the machine, get the image."""
+        check_texts(spec)
         check_limits(
             spec.limits,
             cpus=self._info.get("NCPU", 0),

@@ -255,9 +255,11 @@ class Container:
         error = end.error
         if not end.ran:
             await self.let_go()  # its output would never come to an end
-        elif self._output is not None:
-            await self._output.complete()
-            error = error or init_failure(end.code, self._output.stderr_head)
+        elif (output := self._output) is not None:
+            await output.complete()
+            if output is not self._output:
+                return  # it is being delivered again to another sink; that settles it
+            error = error or init_failure(end.code, output.stderr_head)
         self._output = self._sink = None
         if not self._done.done():
             self._done.set_result(

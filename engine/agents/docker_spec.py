@@ -80,9 +80,6 @@ def container_config(spec: AgentSpec, *, network: str, init: bool) -> dict[str, 
         spec: the agent.
         network: the name of the network that agents share.
         init: let `docker-init` be process 1, which passes signals on and reaps; the engine must have it.
-
-    Raises:
-        BackendError: an environment that no process can have.
     """
     host: dict[str, Any] = {
         "RestartPolicy": {"Name": "no"},
@@ -94,7 +91,7 @@ def container_config(spec: AgentSpec, *, network: str, init: bool) -> dict[str, 
     config: dict[str, Any] = {
         "Image": spec.image,
         "Hostname": spec.name[:_HOSTNAME_LIMIT].rstrip("-.") or "agent",
-        "Env": _environment(spec.env),
+        "Env": [f"{name}={value}" for name, value in spec.env.items()],
         "Labels": labels(spec),
         "AttachStdin": False,
         "AttachStdout": True,
@@ -127,17 +124,6 @@ def _limits(limits: Limits) -> dict[str, Any]:
     if limits.gpus:
         host["DeviceRequests"] = [{"Count": limits.gpus, "Capabilities": [["gpu"]]}]
     return host
-
-
-def _environment(env: Mapping[str, str]) -> list[str]:
-    for name, value in env.items():
-        if not name or "=" in name or "\0" in name or "\0" in value:
-            raise _input_error(
-                f"the environment variable {name!r} cannot be passed on: its name is empty or contains `=`, "
-                "or there is a NUL character",
-                "remove the character",
-            )
-    return [f"{name}={value}" for name, value in env.items()]
 
 
 def labels(spec: AgentSpec) -> dict[str, str]:

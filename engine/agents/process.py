@@ -31,6 +31,7 @@ from engine.agents.process_records import (
     size_of,
     terminate_orphan,
 )
+from engine.agents.texts import check_texts
 from engine.errors import BackendError, Reason, UnavailableError
 
 _log = logging.getLogger(__name__)
@@ -124,18 +125,9 @@ class ProcessBackend:
                 "a local process needs a command",
                 "give the step a `command`, or run it with --backend docker, where the image has one",
             )
-        words = [spec.command] if isinstance(spec.command, str) else spec.command
-        if not words or not words[0]:
+        if not spec.command or not spec.command[0]:
             raise _input_error("the command is empty", "give the step a `command`")
-        if any("\0" in word for word in words):
-            raise _input_error("the command contains a NUL character", "remove it")
-        for name, value in spec.env.items():
-            if not name or "=" in name or "\0" in name or "\0" in value:
-                raise _input_error(
-                    f"the environment variable {name!r} cannot be passed on: its name is empty or contains "
-                    "`=`, or there is a NUL character",
-                    "remove the character",
-                )
+        check_texts(spec)
 
     async def create(self, spec: AgentSpec, sink: LogSink) -> str:
         """Make its directory and its record; returns its name, which is its id here.

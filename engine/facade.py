@@ -5,9 +5,7 @@ Importing this module is cheap; Docker, Redis and SQLite are imported when an en
 
 from __future__ import annotations
 
-import logging
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -24,25 +22,31 @@ from engine.errors import (
     UsageError,
 )
 from engine.events import Event, RunStatus
-from engine.history.records import (
-    AttemptRecord,
-    ItemRecord,
-    RunDetail,
-    RunRecord,
-    StepRecord,
-)
-from engine.workflows.plan import ParamSpec
 
 if TYPE_CHECKING:
     from engine.agents.backend import AgentInfo, Backend, BackendFacts
     from engine.history.reader import Reader as Reader
+    from engine.history.records import AttemptRecord, ItemRecord, RunDetail, RunRecord, StepRecord
     from engine.history.subscription import Subscription
     from engine.orchestrator.context import Services
     from engine.orchestrator.manager import Orchestrator
     from engine.settings import Settings as Settings
     from engine.state.store import StateStore
     from engine.workflows.catalog import WorkflowCatalog
+    from engine.workflows.plan import ParamSpec
     from engine.workflows.plan import Plan as Plan
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Types that are only re-exported are imported when asked for: checking a file does without them."""
+        if name in ("AttemptRecord", "ItemRecord", "RunDetail", "RunRecord", "StepRecord"):
+            from engine.history import records as module
+        elif name == "ParamSpec":
+            from engine.workflows import plan as module
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(module, name)
+
 
 __all__ = [
     "AttemptRecord",
@@ -60,8 +64,6 @@ __all__ = [
     "read_param",
     "validate_file",
 ]
-
-_log = logging.getLogger("agentainer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +462,8 @@ def instance_id(home: Path) -> str:
     try:
         return file.read_text(encoding="ascii").strip()
     except FileNotFoundError:
+        import secrets
+
         instance = secrets.token_hex(6)
         file.write_text(instance + "\n", encoding="ascii")
         return instance

@@ -14,10 +14,10 @@ from agentainer_tui.commands.report import print_failures, print_summary
 from agentainer_tui.text import duration
 from engine.errors import UsageError
 from engine.events import RunStatus
-from engine.facade import Engine, RunRecord
+from engine.facade import Engine
 
 if TYPE_CHECKING:
-    from engine.facade import Settings
+    from engine.facade import RunRecord, Settings
 
 EXIT_CODES = {
     RunStatus.COMPLETED: 0,

@@ -16,11 +16,11 @@ from agentainer_tui.commands.narration import label
 from agentainer_tui.text import clean, fit
 from engine.errors import UsageError
 from engine.events import Event, EventType
-from engine.facade import RunDetail, StepRecord, open_history
+from engine.facade import open_history
 from engine.upkeep import open_log
 
 if TYPE_CHECKING:
-    from engine.facade import Reader, Settings
+    from engine.facade import Reader, RunDetail, Settings, StepRecord
     from engine.upkeep import LogLine
 
 # Lines written to stdout at a time while nothing has to be waited for.

@@ -13,11 +13,10 @@ from agentainer_tui.commands.narration import first_line, label
 from agentainer_tui.text import clean, clean_output, counted, duration
 from agentainer_tui.views import elapsed, seconds
 from engine.events import RunStatus, StepStatus
-from engine.facade import AttemptRecord, ItemRecord, RunDetail, RunRecord, StepRecord
 from engine.upkeep import open_log
 
 if TYPE_CHECKING:
-    from engine.facade import Settings
+    from engine.facade import AttemptRecord, ItemRecord, RunDetail, RunRecord, Settings, StepRecord
 
 _FAILURES_SHOWN = 8
 _LOG_LINES = 6

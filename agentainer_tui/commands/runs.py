@@ -13,10 +13,10 @@ from agentainer_tui.commands.narration import ending, first_line, label
 from agentainer_tui.commands.report import counts, outcome_of, seconds_taken
 from agentainer_tui.text import brief, clean, counted, duration
 from engine.events import StepStatus
-from engine.facade import ItemRecord, RunRecord, StepRecord, open_history
+from engine.facade import open_history
 
 if TYPE_CHECKING:
-    from engine.facade import Reader
+    from engine.facade import ItemRecord, Reader, RunRecord, StepRecord
 
 T = TypeVar("T")
 

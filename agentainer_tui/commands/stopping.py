@@ -11,10 +11,10 @@ from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.text import duration
 from engine.errors import UnavailableError
 from engine.events import RunStatus
-from engine.facade import RunRecord, cancel_run, open_history
+from engine.facade import cancel_run, open_history
 
 if TYPE_CHECKING:
-    from engine.facade import Settings
+    from engine.facade import RunRecord, Settings
 
 # Beyond the grace: time for SIGKILL, for the agents' removal and for the last commits.
 _PATIENCE = 30.0

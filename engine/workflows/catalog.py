@@ -227,6 +227,10 @@ class WorkflowCatalog:
                 force_polling = not force_polling
                 await asyncio.sleep(_MISSING_DELAY)
 
+    def _matters(self, path: Path) -> bool:
+        """Whether a notice about `path` can be about a workflow: logs beside them may change all the time."""
+        return path.parent != self.directory or _is_candidate(path.name)
+
     async def _watch_places(self, places: dict[Path, tuple[int, int]], *, force_polling: bool) -> None:
         """Reload at every notice, until the directories that need watching are others than `places`."""
         from watchfiles import awatch  # not needed to load a single file
@@ -251,7 +255,8 @@ class WorkflowCatalog:
                 while await asyncio.to_thread(_places, self.directory) == places:
                     touched = {Path(path) for _, path in await coming}
                     coming = asyncio.ensure_future(anext(batches))
-                    await self.refresh(touched)
+                    if not touched or any(self._matters(path) for path in touched):
+                        await self.refresh(touched)
             finally:
                 coming.cancel()
                 with suppress(asyncio.CancelledError, OSError, RuntimeError, StopAsyncIteration):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.workflows.compiling import At, Compiler
 from engine.workflows.graph import Draft
 from engine.workflows.plan import StepType
-from engine.workflows.wording import advice, quoted, show
+from engine.workflows.wording import advice, listing, quoted, show
 
 ROUTING = frozenset((StepType.DECISION, StepType.BRANCH, StepType.SUBWORKFLOW))
 
@@ -30,6 +30,13 @@ def check_routing(draft: Draft, compiler: Compiler) -> None:
             del compiler.readings[known:]  # their `$` is the value at `input_path`, not the state
         _check_decision_branches(draft, compiler)
     if branch is not None:
+        targets = ("true_steps", "false_steps", "true_workflow", "false_workflow")
+        if not any(getattr(branch, key) for key in targets) and not compiler.damaged(
+            (*draft.at, "branch_config")
+        ):
+            compiler.error(
+                (*draft.at, "branch_config"), f"`branch_config` leads nowhere: add one of {listing(targets)}"
+            )
         where = (*draft.at, "branch_config", "condition")
         compiler.condition(branch.condition, where, draft.id, "branch_config.condition")
 

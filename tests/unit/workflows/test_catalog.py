@@ -260,6 +260,23 @@ async def test_a_change_that_leaves_size_and_time_alone_is_seen_through_the_noti
         await until(catalog, changes, lambda: names(catalog) == ["bbb"])
 
 
+async def test_other_files_that_change_all_the_time_do_not_delay_a_save(tmp_path: Path) -> None:
+    async with watching(tmp_path) as catalog:
+        changes = catalog.changes()
+
+        async def chatter() -> None:
+            while True:
+                (tmp_path / "run.log").write_text("x")
+                await asyncio.sleep(0.01)
+
+        noise = asyncio.create_task(chatter())
+        (tmp_path / "w.yaml").write_text(document("seen"))
+        try:
+            await until(catalog, changes, lambda: names(catalog) == ["seen"])
+        finally:
+            noise.cancel()
+
+
 async def test_what_a_symbolic_link_leads_to_is_watched_too(tmp_path: Path) -> None:
     elsewhere, watched = tmp_path / "elsewhere", tmp_path / "watched"
     elsewhere.mkdir()

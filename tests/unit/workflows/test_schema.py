@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from engine.workflows.documents import StepDocument, WorkflowDocument
-from engine.workflows.loader import load_text
+from engine.workflows.loader import load, load_text
 from engine.workflows.schema import json_schema
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+SAMPLES = sorted((Path(__file__).parents[3] / "sample_workflows").glob("*.yaml"))
 INVALID = Path(__file__).parent / "invalid"
 
 GOOD = """
@@ -87,6 +88,12 @@ def test_the_schema_is_a_valid_schema() -> None:
 def test_a_document_with_every_field_is_good_to_both() -> None:
     load_text(GOOD).require()
     VALIDATOR.validate(yaml.safe_load(GOOD))
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_samples_are_good_to_both(path: Path) -> None:
+    assert load(path).problems == ()
+    VALIDATOR.validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def test_every_field_of_the_models_is_in_that_document() -> None:

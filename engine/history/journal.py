@@ -67,7 +67,8 @@ class Journal:
         Raises:
             HistoryError: it cannot be used; says why and what to do. The file is left as it is.
         """
-        journal = cls(path, Writer(path, busy_timeout=busy_timeout))
+        clock = asyncio.get_running_loop().time
+        journal = cls(path, Writer(path, busy_timeout=busy_timeout, clock=clock))
         try:
             journal._last_seq = await journal._on_thread(journal._writer.open)
         except BaseException:
@@ -206,19 +207,24 @@ class Journal:
 
     def _sync_soon(self) -> None:
         if self._sync_timer is None:
-            self._sync_timer = asyncio.get_running_loop().call_later(SYNC_INTERVAL, self._sync_now)
+            self._sync_timer = asyncio.get_running_loop().call_later(SYNC_INTERVAL, self._look_at_sync)
 
-    def _sync_now(self) -> None:
+    def _look_at_sync(self) -> None:
+        """Have the end of a burst synced; while it goes on, its own commits see to that."""
         self._sync_timer = None
-        self._sync_due = True
-        self._wake.set()
+        age = self._writer.unsynced_for
+        if age >= 2 * SYNC_INTERVAL:
+            self._sync_due = True
+            self._wake.set()
+        elif age > 0:
+            self._sync_soon()
 
     async def _settle(self) -> None:
-        """Sync the end of a burst, once it is over or is long enough."""
+        """Sync what the last commits left, if that is due."""
         if not self._sync_due:
             return
         self._sync_due = False
-        if self._writer.unsynced:
+        if self._writer.unsynced_for > 0:
             self._in_flight += 1
             try:
                 await self._on_thread(self._writer.settle)

@@ -32,17 +32,17 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 def log_file(root: Path, relative: str) -> Path:
-    """The path of the log `relative` (`run/name.log`) below the log directory `root`.
+    """The path of the log `relative` (`run/name.log`, or only `run`) below the log directory `root`.
 
     Raises:
         HistoryError: it would not be below `root`.
     """
     parts = relative.split("/")
-    if not all(_SAFE_NAME.fullmatch(part) for part in parts):
+    if len(parts) > 2 or not all(_SAFE_NAME.fullmatch(part) for part in parts):
         raise HistoryError(f"{relative!r} is no name for a log file")
     path = root.joinpath(*parts)
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise HistoryError(f"the log file {path} is outside {root}: something on its way is a link")
+    if path.parent != root and path.parent.is_symlink():
+        raise HistoryError(f"the log file {path} is outside {root}: its directory is a link")
     return path
 
 

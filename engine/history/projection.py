@@ -229,7 +229,8 @@ def _run_finished(connection: sqlite3.Connection, event: Event, time: str) -> No
 
 def _run_noted(connection: sqlite3.Connection, event: Event, time: str) -> None:
     """For events that change no view: their run must exist."""
-    _move(connection, event, "runs", "id = id", anyhow=True)
+    if connection.execute("SELECT 1 FROM runs WHERE id = ?", (event.run_id,)).fetchone() is None:
+        raise IllegalTransitionError(f"{describe(event)} was refused: there is no such run in the history")
 
 
 # -- steps and items ----------------------------------------------------------------------------------
@@ -351,8 +352,9 @@ def _attempt_finished(connection: sqlite3.Connection, event: Event, time: str) -
 def _agent_removed(connection: sqlite3.Connection, event: Event, time: str) -> None:
     """By name, which is unique in a run: who cleans up may not know the attempt."""
     _run_noted(connection, event, time)
+    # Named, because SQLite would rather go through all attempts of the run.
     connection.execute(
-        "UPDATE attempts SET kept = 0 WHERE run_id = ? AND agent = ? AND kept = 1",
+        "UPDATE attempts INDEXED BY attempts_kept SET kept = 0 WHERE run_id = ? AND agent = ? AND kept = 1",
         (event.run_id, event.data["agent"]),
     )
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic, sleep
 from typing import TypeVar
 
 from engine.errors import AgentainerError, HistoryError
@@ -90,17 +90,25 @@ class Writer:
     the database damaged. Against a power cut, a commit must be synced to the disk, which takes 0.35 ms
     and more, against 0.02 ms for one that is not. So a commit that creates or ends a run is synced, and any
     other if the last sync is 0.1 s ago; what comes in a burst in between is synced by the next such
-    commit, or by `settle` when the burst is over. A power cut can take the last 0.1 s of a burst.
+    commit, or by `settle` when the burst is over. A power cut can take the last third of a second of a burst.
+
+    Args:
+        path: the database.
+        busy_timeout: seconds to wait for another program that keeps it locked.
+        clock: seconds that only go forward.
     """
 
-    def __init__(self, path: Path, *, busy_timeout: float) -> None:
+    def __init__(
+        self, path: Path, *, busy_timeout: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._busy_timeout = busy_timeout
         self._connection: sqlite3.Connection | None = None
-        self._synced_at = 0.0
+        self._clock = clock
+        self._synced_at = -SYNC_INTERVAL
         self._full = True
-        self.unsynced = False
+        self._unsynced = False
 
     def open(self) -> int:
         """Open or create the database, bring it to the current schema; returns the last sequence number.
@@ -140,9 +148,14 @@ class Writer:
             self._connection.close()
             self._connection = None
 
+    @property
+    def unsynced_for(self) -> float:
+        """Seconds since the last sync, if anything was committed since; else 0."""
+        return self._clock() - self._synced_at if self._unsynced else 0.0
+
     def is_quick(self, calls: Sequence[Call]) -> bool:
         """Whether these calls are few and need no sync: committing them does not wait for the disk."""
-        if len(calls) > _QUICK_EVENTS or monotonic() - self._synced_at >= SYNC_INTERVAL:
+        if len(calls) > _QUICK_EVENTS or self._clock() - self._synced_at >= SYNC_INTERVAL:
             return False
         events = [entry for call in calls for entry in call]
         return (
@@ -165,7 +178,7 @@ class Writer:
                 return None
             raise explain(error, self._path) from error
         written = self._write(connection, calls)
-        self.unsynced = True
+        self._unsynced = True
         return written
 
     def commit(self, calls: Sequence[Call]) -> list[Written]:
@@ -220,15 +233,15 @@ class Writer:
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         """Begin a writing transaction, waiting for other programs as long as is allowed."""
-        deadline = monotonic() + self._busy_timeout
+        deadline = time.monotonic() + self._busy_timeout
         while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.Error as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= deadline:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                     raise explain(error, self._path) from error
-            sleep(_BUSY_PAUSE)
+            time.sleep(_BUSY_PAUSE)
 
     def _write(self, connection: sqlite3.Connection, calls: Sequence[Call]) -> list[Written]:
         return self._finish(connection, lambda connection: _write_group(connection, calls))
@@ -247,8 +260,8 @@ class Writer:
         return result
 
     def _note_sync(self) -> None:
-        self._synced_at = monotonic()
-        self.unsynced = False
+        self._synced_at = self._clock()
+        self._unsynced = False
 
     def _log_is_long(self) -> bool:
         try:

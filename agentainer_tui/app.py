@@ -66,7 +66,7 @@ class DashboardApp(App[int]):
         self.glyphs = glyphs or choose_glyphs()
         self.feed = Feed()
         self.facts: EngineFacts | None = None
-        self.failure: AgentainerError | None = None
+        self.failure: Exception | None = None
         self._now = now
         self._leaving = False
         self._last_tick = 0.0
@@ -90,9 +90,9 @@ class DashboardApp(App[int]):
         try:
             await self.client.open()
             snapshot = await self.client.snapshot(page=PAGE)
-        except AgentainerError as error:
+        except Exception as error:  # whatever it is, without an engine there is nothing to show
             self.failure = error
-            self.exit(return_code=error.exit_code)
+            self.exit(return_code=error.exit_code if isinstance(error, AgentainerError) else 4)
             return
         self.facts = snapshot.facts
         self.feed.seed(snapshot, PAGE)
@@ -316,7 +316,7 @@ def run_dashboard(settings: Settings, directory: Path) -> int:
     """Open the dashboard over the workflows of a directory; returns the exit code.
 
     Raises:
-        AgentainerError: the engine could not be started, or could not go on.
+        AgentainerError: the engine could not be started.
     """
     from agentainer_tui.engine_client import EngineClient
 

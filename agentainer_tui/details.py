@@ -100,8 +100,10 @@ def input_lines(
 ) -> list[Line]:
     """What the last attempt was given: command, image, item and the shared state as of then."""
     lines = [field("step", clean(step.id))]
-    if step.image:
-        lines.append(field("image", clean(step.image)))
+    attempts = (item or step).attempts
+    image = attempts[-1].image if attempts and attempts[-1].image else step.image
+    if image:
+        lines.append(field("image", clean(image)))
     if step.command:
         rows = clean_lines(step.command.rstrip("\n"))
         lines.append(field("command", rows[0]))

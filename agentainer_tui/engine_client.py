@@ -239,7 +239,9 @@ class EngineClient:
 def _facts(engine: Engine) -> EngineFacts:
     facts = engine.facts
     name = "local processes" if facts.name == "process" else f"{facts.name} {facts.version}".strip()
-    return EngineFacts(name, engine.store_description, tuple(engine.notes or facts.notes))
+    # Where the server listens is for `doctor`; the header has no room for it.
+    store = engine.store_description.partition(", at ")[0]
+    return EngineFacts(name, store, tuple(engine.notes or facts.notes))
 
 
 def _entry(entry: CatalogEntry) -> WorkflowEntry:

@@ -56,9 +56,9 @@ def _countdown(node: StepView | ItemView, now: float, max_attempts: int) -> str:
 
 def _failure(node: StepView | ItemView) -> str:
     words = "" if node.reason in ("", "task_failed") else reason_words(node.reason)
-    if not words and node.exit_code:
-        words = f"exit {node.exit_code}"
     error = node.error.strip().split("\n", 1)[0]
+    if not error and node.exit_code:
+        error = f"exit code {node.exit_code}"
     return f"{words}: {error}" if words and error else words or error
 
 

@@ -50,7 +50,7 @@ class ParamsForm(Dialog[str]):
         yield VerticalScroll(*fields, id="body", can_focus=False)
         yield Static(classes="problem", id="refused")
         yield Horizontal(
-            Button("Close", id="close"), Button("Run", variant="primary", id="start"), id="buttons"
+            Button("Run", variant="primary", id="start"), Button("Close", id="close"), id="buttons"
         )
 
     def on_mount(self) -> None:
@@ -65,7 +65,7 @@ class ParamsForm(Dialog[str]):
         if place + 1 < len(fields):
             fields[place + 1].focus_field()
         else:
-            self.query_one("#start", Button).focus()
+            self._start()
 
     @on(Button.Pressed, "#close")
     def _close(self) -> None:

@@ -22,9 +22,15 @@ from engine.events import StepStatus
 
 
 class Radio(RadioButton):
-    """A radio button whose state is a sign that is there or not, rather than a shade of it."""
+    """A radio button whose state is a sign, not a shade of it."""
 
     BUTTON_LEFT = BUTTON_RIGHT = " "
+
+    @property
+    def BUTTON_INNER(self) -> str:  # type: ignore[override]
+        """`●` or `○`."""
+        glyphs: Glyphs = getattr(self.app, "glyphs", UNICODE)
+        return glyphs.of("running" if self.value else "pending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class RetryDialog(Dialog[RetryScope]):
         yield OptionList(*(self._option(step) for step in self._steps), id="steps", markup=False)
         yield Static(id="effect", classes="hint")
         yield Horizontal(
-            Button("Close", id="close"), Button("Retry", variant="primary", id="start"), id="buttons"
+            Button("Retry", variant="primary", id="start"), Button("Close", id="close"), id="buttons"
         )
 
     def on_mount(self) -> None:

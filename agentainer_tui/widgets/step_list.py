@@ -18,7 +18,8 @@ from agentainer_tui.widgets.ink import Row
 from agentainer_tui.widgets.row_list import RowList
 from engine.events import StepStatus
 
-_LIVE = (StepStatus.RUNNING, StepStatus.RETRYING)
+# So many items are shown without being asked for.
+_FEW = 16
 
 
 class RowKey(NamedTuple):
@@ -51,6 +52,7 @@ class StepList(RowList, inherit_bindings=False):
         self.view: RunView | None = None
         self._now = now
         self._unfolded: set[str] = set()
+        self._seen: set[str] = set()
         self._shape: object = None
         self._depths: dict[str, int] = {}
         self._name_width = 0
@@ -60,6 +62,7 @@ class StepList(RowList, inherit_bindings=False):
     def show(self, view: RunView) -> None:
         """Take a newer view of the run; rows are rebuilt only when their number changed."""
         old, self.view = self.view, view
+        self._unfold_small(view)
         shape = (
             tuple(view.steps),
             tuple((step_id, len(view.steps[step_id].items)) for step_id in sorted(self._unfolded)),
@@ -73,6 +76,14 @@ class StepList(RowList, inherit_bindings=False):
             self.set_keys(self._rows(view))
         else:
             self.refresh()
+
+    def _unfold_small(self, view: RunView) -> None:
+        """Show the items of a step when they come up, once, if they are few."""
+        for step in view.steps.values():
+            if step.items and step.id not in self._seen:
+                self._seen.add(step.id)
+                if len(step.items) <= _FEW:
+                    self._unfolded.add(step.id)
 
     def tick(self) -> None:
         """Time went on: bars, counters and countdowns of what runs are drawn again."""
@@ -125,7 +136,7 @@ class StepList(RowList, inherit_bindings=False):
         kind = 9 if width >= 110 else 0
         used = 5 + (word + 1) + (tries + 1 if tries else 0) + took + 1 + (kind + 1 if kind else 0)
         room = max(8, width - used)
-        widest = 44 if width >= 140 else 30
+        widest = min(48, max(30, width // 3))
         name = max(8, min(self._name_width + 9, widest, room if width < 48 else room // 2))
         bar = room - name - 1
         return Columns(name, kind, word, bar if bar >= 8 else 0, tries, took)

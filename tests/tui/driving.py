@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,8 +28,8 @@ async def dashboard(
     client: FakeClient, *, size: tuple[int, int] = (120, 40), now: float | None = None
 ) -> AsyncIterator[tuple[DashboardApp, Pilot[int]]]:
     """The app over a scripted engine, when its first snapshot is on screen."""
-    clock: dict[str, Callable[[], float]] = {} if now is None else {"now": lambda: now}
-    app = DashboardApp(client, Path("/projects/flows"), **clock)
+    clock = time.time if now is None else lambda: now
+    app = DashboardApp(client, Path("/projects/flows"), now=clock)
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: app.facts is not None or app.failure is not None)
         await pilot.pause()

@@ -147,7 +147,7 @@ def test_ends_are_explained_in_words() -> None:
     story.step_end("c", "failed", reason="timed_out", error="after 5s")
     assert [why(story, step) for step in "abc"] == [
         "its condition is false",
-        "exit 7: no such file",
+        "no such file",
         "timed out: after 5s",
     ]
 

@@ -66,7 +66,7 @@ async def test_items_unfold_under_their_step_with_their_own_states() -> None:
         await until_seen(pilot, "a.txt")
         text = on_screen(app)
         assert "try 2/3 in 60s" in text
-        assert "exit 4: bad file" in text
+        assert "bad file" in text
         assert "waits for a free slot" in text
         assert "waits: 4 at a time" in text
         await pilot.press("j", "j", "space")

@@ -15,7 +15,7 @@ from engine.state.store import TaskOutcome
 
 
 def judged(end: Exit, told: TaskOutcome | None = None, **rest: Any) -> Outcome:
-    given = {"stdout": "", "stderr_tail": "", "stopped": False} | rest
+    given: dict[str, Any] = {"stdout": "", "stderr_tail": "", "stopped": False} | rest
     return judge(end, told or TaskOutcome(), **given)
 
 

@@ -35,7 +35,7 @@ class CommandLine:
     def run(self, *words: str, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            self._argv(words), cwd=self.directory, env=self._environment(), text=True, timeout=DEADLINE,
+            self._argv(words), cwd=self.directory, env=self.environment(), text=True, timeout=DEADLINE,
             stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -48,7 +48,7 @@ class CommandLine:
 
     def start(self, *words: str) -> LiveCommand:
         """Start a command, to be watched and signalled."""
-        live = LiveCommand(self._argv(words), self.directory, self._environment())
+        live = LiveCommand(self._argv(words), self.directory, self.environment())
         self._live.append(live)
         return live
 
@@ -60,7 +60,8 @@ class CommandLine:
     def _argv(self, words: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "agentainer_tui", *words]
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The test's own, with our home and backend."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith("AGENTAINER_")}
         return {**ours, "AGENTAINER_HOME": str(self.home), "AGENTAINER_BACKEND": "process", "TERM": "dumb"}
 

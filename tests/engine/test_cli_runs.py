@@ -321,3 +321,12 @@ def test_a_reader_that_leaves_early_is_no_error(home: Home) -> None:
         done = home.run("events", "last", "--json", stdout=nobody)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_demo_without_a_terminal_runs_a_sample_to_its_end(home: Home) -> None:
+    done = home.run("demo")
+
+    assert done.returncode == 0
+    assert re.search(r"process\[\d\] +retrying", done.stderr)
+    assert re.search(r"run +completed", done.stderr)
+    assert re.match(r"mapreduce [0-9a-f]{12}: completed in ", done.stdout)

@@ -11,8 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.backends import make_backend
 from engine.errors import AgentainerError, UnavailableError
-from engine.facade import make_backend, open_history
+from engine.facade import open_history
 from engine.upkeep import holder, live_status
 
 if TYPE_CHECKING:

@@ -8,30 +8,26 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.errors import (
     BackendError,
-    DocumentError,
     Problem,
-    Reason,
     UnavailableError,
     UsageError,
 )
 from engine.events import Event, RunStatus
 
 if TYPE_CHECKING:
-    from engine.agents.backend import AgentInfo, Backend, BackendFacts
+    from engine.agents.backend import AgentInfo, BackendFacts
+    from engine.assembly import Parts
     from engine.history.reader import Reader as Reader
     from engine.history.records import AttemptRecord, ItemRecord, RunDetail, RunRecord, StepRecord
     from engine.history.subscription import Subscription
-    from engine.orchestrator.context import Services
-    from engine.orchestrator.manager import Orchestrator
     from engine.settings import Settings as Settings
-    from engine.state.store import StateStore
     from engine.workflows.catalog import WorkflowCatalog
     from engine.workflows.plan import ParamSpec
     from engine.workflows.plan import Plan as Plan
@@ -148,11 +144,7 @@ class Engine:
         self.notes: list[str] = []
         self.catalog: WorkflowCatalog | None = None
         self._stack = AsyncExitStack()
-        self.history: Reader
-        self.facts: BackendFacts
-        self._store: StateStore
-        self._services: Services
-        self._orchestrator: Orchestrator
+        self._parts: Parts
 
     @classmethod
     async def open(cls, settings: Settings, *, directory: Path | None = None, recover: bool = True) -> Engine:
@@ -168,9 +160,7 @@ class Engine:
         """
         engine = cls(settings)
         try:
-            await engine._open(directory)
-            if recover:
-                await engine._recover()
+            await engine._open(directory, recover=recover)
         except BaseException:
             await engine._stack.aclose()
             raise
@@ -193,24 +183,34 @@ class Engine:
     # -- what it is -----------------------------------------------------------------------------------
 
     @property
+    def history(self) -> Reader:
+        """Everything that was ever recorded in this home."""
+        return self._parts.history
+
+    @property
+    def facts(self) -> BackendFacts:
+        """The backend in use and what its machine can do."""
+        return self._parts.services.facts
+
+    @property
     def instance(self) -> str:
         """The id of this home, which every agent of it carries."""
-        return self._services.instance
+        return self._parts.services.instance
 
     @property
     def active(self) -> list[str]:
         """Ids of the runs in progress, oldest first."""
-        return self._orchestrator.active
+        return self._parts.orchestrator.active
 
     @property
     def store_description(self) -> str:
         """One line about the Redis in use."""
-        return self._store.describe()
+        return self._parts.store.describe()
 
     @property
     def redis_url(self) -> str:
         """The URL for `redis-cli -u`."""
-        return self._store.connection_url()
+        return self._parts.store.connection_url()
 
     # -- commands -------------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Engine:
         """
         from engine.workflows.params import resolve_params
 
-        return await self._orchestrator.start(plan, resolve_params(plan, params), source=source)
+        return await self._parts.orchestrator.start(plan, resolve_params(plan, params), source=source)
 
     async def retry(
         self,
@@ -247,9 +247,9 @@ class Engine:
         from engine.orchestrator.scopes import RetryScope
 
         detail = await self.history.detail(ref)
-        plan = await self._plan_of(detail.run)
+        plan = await self._parts.recovery.plan_of(detail.run)
         scope = RetryScope(from_step, only_step, failed)
-        return await self._orchestrator.retry(plan, detail, scope, source=source)
+        return await self._parts.orchestrator.retry(plan, detail, scope, source=source)
 
     async def cancel(self, ref: str, *, by: str = "user", hurry: bool = False) -> None:
         """Cancel a run: durable at return, its tasks are stopped after that. `hurry` skips their grace.
@@ -258,14 +258,14 @@ class Engine:
             UsageError: no such run, or it is over.
         """
         run = await self.history.run(ref)
-        if await self._orchestrator.cancel(run.id, by=by, hurry=hurry):
+        if await self._parts.orchestrator.cancel(run.id, by=by, hurry=hurry):
             return
         _require_unfinished(run)
-        await self._resume(run, cancel_by=by)
+        await self._parts.recovery.resume(run, cancel_by=by)
 
     async def wait(self, run_id: str) -> RunRecord:
         """Wait for the end of a run."""
-        await self._orchestrator.wait(run_id)
+        await self._parts.orchestrator.wait(run_id)
         return await self.history.run(run_id)
 
     async def kept_agents(self, ref: str | None = None) -> list[KeptAgent]:
@@ -291,7 +291,7 @@ class Engine:
         kept = {agent.name: agent.attempt for agent in await self.kept_agents()}
         if unknown := [name for name in names if name not in kept]:
             raise UsageError(f"not a kept agent: {', '.join(unknown)}", hint="see `agentainer agents`")
-        return await self._orchestrator.remove_agents([kept[name] for name in names])
+        return await self._parts.orchestrator.remove_agents([kept[name] for name in names])
 
     async def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Delete finished runs from the history, with their logs.
@@ -302,125 +302,39 @@ class Engine:
         from engine.history.retention import delete_run
 
         for run_id in run_ids:
-            await delete_run(self._journal, self.settings.logs, run_id)
+            await delete_run(self._parts.journal, self.settings.logs, run_id)
 
     def shell_command(self, name: str) -> list[str] | None:
         """The argv that opens a shell in a kept or running agent, None where there is none."""
-        return self._services.backend.shell_command(name)
+        return self._parts.services.backend.shell_command(name)
 
     def subscribe(self, after: int | None = None, *, run_id: str | None = None) -> Subscription:
         """Committed events after a sequence number (None: from now on), then live ones, without a gap."""
-        return self._journal.subscribe(after, run_id=run_id)
+        return self._parts.journal.subscribe(after, run_id=run_id)
 
     # -- inside ---------------------------------------------------------------------------------------
 
-    async def _open(self, directory: Path | None) -> None:
-        from engine.clock import SystemClock
-        from engine.history.journal import Journal
-        from engine.history.lease import Lease
-        from engine.history.logs import LogWriter
-        from engine.history.reader import Reader
-        from engine.orchestrator.context import Services
-        from engine.orchestrator.manager import Orchestrator
-        from engine.orchestrator.slots import Slots
+    async def _open(self, directory: Path | None, *, recover: bool) -> None:
+        from engine.assembly import assemble
         from engine.service.control import ControlServer
-        from engine.state.redis_store import RedisStateStore
 
-        settings, stack = self.settings, self._stack
-        lease = Lease.acquire(settings.home)
-        stack.callback(lease.release)
-        self._journal = await Journal.open(settings.database)
-        stack.push_async_callback(self._journal.close)
-        self.history = Reader(settings.database)
-        stack.push_async_callback(self.history.close)
-        backend, self.facts = await self._open_backend()
-        stack.push_async_callback(backend.close)
-        self._store = RedisStateStore(settings.home, redis_url=settings.redis_url)
-        await self._store.open(self.facts.gateway)
-        stack.push_async_callback(self._store.close)
-        self._services = Services(
-            journal=self._journal,
-            store=self._store,
-            backend=backend,
-            facts=self.facts,
-            clock=SystemClock(),
-            settings=settings,
-            slots=Slots.of(settings.max_tasks),
-            instance=instance_id(settings.home),
-            open_log=lambda path: LogWriter(settings.logs, path, limit=settings.log_limit),
-        )
-        self._orchestrator = Orchestrator(self._services, self.history)
-        stack.push_async_callback(lambda: self._orchestrator.close(by="engine shutdown"))
-        control = ControlServer(settings.home, self._control)
+        self._parts = await assemble(self.settings, self._stack)
+        self.notes += self._parts.notes
+        control = ControlServer(self.settings.home, self._control)
         await control.open()
-        stack.push_async_callback(control.close)
+        self._stack.push_async_callback(control.close)
         if directory is not None:
             from engine.workflows.catalog import WorkflowCatalog
 
             self.catalog = WorkflowCatalog(directory)
             await self.catalog.open()
-            stack.push_async_callback(self.catalog.close)
-
-    async def _open_backend(self) -> tuple[Backend, BackendFacts]:
-        """The backend that was asked for; `auto` takes Docker if it answers, and says if it does not."""
-        if self.settings.backend in ("auto", "docker"):
-            backend = make_backend(self.settings, "docker")
-            try:
-                return backend, await backend.open()
-            except UnavailableError:
-                await backend.close()
-                if self.settings.backend == "docker":
-                    raise
-                self.notes.append("no Docker engine: running as local processes; limits are not enforced")
-        backend = make_backend(self.settings, "process")
-        return backend, await backend.open()
-
-    async def _recover(self) -> None:
-        """Remove agents that belong to nothing, then go on with what a dead engine left."""
-        try:
-            await self._orchestrator.reap(self._services)
-        except BackendError as error:
-            self.notes.append(f"agents left by an earlier engine could not be listed: {error.message}")
-        for run in await self.history.unfinished():
-            await self._resume(run)
-
-    async def _resume(self, run: RunRecord, *, cancel_by: str | None = None) -> None:
-        if run.recoveries >= self.settings.max_recoveries:
-            message = f"parked: the engine ended abnormally {run.recoveries} times while this run was live"
-            await self._orchestrator.give_up(run, Reason.INFRA_ERROR, message)
-            return
-        try:
-            plan = await self._plan_of(run)
-            services = await self._services_for(run.backend)
-        except DocumentError as error:
-            await self._orchestrator.give_up(run, Reason.INVALID_DEFINITION, str(error))
-        except UnavailableError as error:
-            await self._orchestrator.give_up(
-                run, Reason.INFRA_ERROR, f"interrupted, and its backend is not available: {error.message}"
-            )
-        else:
-            detail = await self.history.detail(run.id)
-            await self._orchestrator.resume(plan, detail, services, cancel_by=cancel_by)
-
-    async def _services_for(self, backend_name: str) -> Services:
-        """The services of a run that an earlier engine began on another backend than today's."""
-        if backend_name == self._services.backend.name:
-            return self._services
-        backend = make_backend(self.settings, backend_name)
-        facts = await backend.open()
-        self._stack.push_async_callback(backend.close)
-        return replace(self._services, backend=backend, facts=facts)
-
-    async def _plan_of(self, run: RunRecord) -> Plan:
-        """The plan of a run, made again from the document that it keeps."""
-        from engine.workflows.loader import load_text
-
-        text = await self.history.document(run.digest)
-        return load_text(text, run.path or run.workflow).require()
+            self._stack.push_async_callback(self.catalog.close)
+        if recover:
+            self.notes += await self._parts.recovery.recover()
 
     async def _existing_agents(self) -> dict[str, AgentInfo]:
         try:
-            agents = await self._services.backend.list_agents(self._services.instance)
+            agents = await self._parts.services.backend.list_agents(self._parts.services.instance)
         except BackendError as error:
             raise UnavailableError(f"agents cannot be listed: {error.message}") from error
         return {info.name: info for info in agents}
@@ -454,30 +368,3 @@ class Engine:
 def _require_unfinished(run: RunRecord) -> None:
     if RunStatus(run.status).is_terminal:
         raise UsageError(f"run {run.id} is over: it is {run.status}")
-
-
-def instance_id(home: Path) -> str:
-    """The id of a home, made once; written on every agent, so that homes never touch each other's."""
-    file = home / "instance"
-    try:
-        return file.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        import secrets
-
-        instance = secrets.token_hex(6)
-        file.write_text(instance + "\n", encoding="ascii")
-        return instance
-    except OSError as error:
-        raise UnavailableError(f"{file}: cannot be read: {error}") from error
-
-
-def make_backend(settings: Settings, name: str) -> Backend:
-    """The backend `docker` or `process` of a home, not opened yet."""
-    instance = instance_id(settings.home)
-    if name == "docker":
-        from engine.agents.docker import DockerBackend
-
-        return DockerBackend(instance=instance, max_starts=settings.max_starts)
-    from engine.agents.process import ProcessBackend
-
-    return ProcessBackend(home=settings.home, instance=instance)

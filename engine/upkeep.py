@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from engine.backends import instance_id, make_backend
 from engine.errors import BackendError, UnavailableError, UsageError
 from engine.events import RunStatus
-from engine.facade import Engine, KeptAgent, instance_id, make_backend, open_history
+from engine.facade import Engine, KeptAgent, open_history
 
 if TYPE_CHECKING:
     from pathlib import Path

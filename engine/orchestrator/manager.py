@@ -92,9 +92,18 @@ class Orchestrator:
         return run_id
 
     async def resume(
-        self, plan: Plan, detail: RunDetail, services: Services, *, cancel_by: str | None = None
+        self,
+        plan: Plan,
+        detail: RunDetail,
+        services: Services,
+        *,
+        cancel_by: str | None = None,
+        stop: Stop | None = None,
     ) -> None:
-        """Go on with a run that an interrupted engine left; with `cancel_by`, only to end it properly."""
+        """Go on with a run that an interrupted engine left.
+
+        With `cancel_by` or `stop` only to end it properly: as cancelled, or for the reason of the stop.
+        """
         run = detail.run
         now = services.clock.now()
         await services.journal.record(
@@ -109,11 +118,13 @@ class Orchestrator:
         live = self._launch(services, plan, run.params, detail.state, detail, elapsed=elapsed)
         if run.status == RunStatus.CANCELLING:
             live.executor.context.request_stop(Stop(Reason.CANCELLED, "cancelled before the engine stopped"))
+        elif stop is not None:
+            live.executor.context.request_stop(stop)
         elif cancel_by is not None:
             await live.executor.cancel(cancel_by)
 
     async def give_up(self, run: RunRecord, reason: Reason, error: str) -> None:
-        """End a run that cannot be gone on with; its steps keep the state they had."""
+        """End a run whose document cannot be read any more; its steps keep the state they had."""
         await self._services.journal.record(
             Event(
                 run.id,

@@ -1,0 +1,38 @@
+"""The backends of a home, and the id by which its agents are told from those of other homes.
+
+Cheap to import: a backend's own libraries are loaded when one is made.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from engine.agents.backend import Backend
+from engine.errors import UnavailableError
+from engine.settings import Settings
+
+
+def make_backend(settings: Settings, name: str) -> Backend:
+    """The backend `docker` or `process` of a home, not opened yet."""
+    instance = instance_id(settings.home)
+    if name == "docker":
+        from engine.agents.docker import DockerBackend
+
+        return DockerBackend(instance=instance, max_starts=settings.max_starts)
+    from engine.agents.process import ProcessBackend
+
+    return ProcessBackend(home=settings.home, instance=instance)
+
+
+def instance_id(home: Path) -> str:
+    """The id of a home, made once; written on every agent, so that homes never touch each other's."""
+    file = home / "instance"
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        instance = secrets.token_hex(6)
+        file.write_text(instance + "\n", encoding="ascii")
+        return instance
+    except OSError as error:
+        raise UnavailableError(f"{file}: cannot be read: {error}") from error

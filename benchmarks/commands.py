@@ -1,0 +1,31 @@
+"""Short commands as whole processes, beside the interpreter that starts and ends."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.figures import Figure, interleaved
+from benchmarks.steps import document
+
+PASSES = 9
+# 0.25 s where a bare interpreter takes 19 ms.
+SHORT = 13.0
+
+
+def command_figures() -> Iterator[Figure]:
+    """`--help`, `validate` and `history` against `python -c pass`."""
+    bare = [sys.executable, "-c", "pass"]
+    ours = [sys.executable, "-m", "agentainer_tui"]
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "one.json"
+        file.write_text(document(1, "sequential", None), encoding="utf-8")
+        for name, words, target in (
+            ("agentainer --help", ["--help"], SHORT),
+            ("agentainer validate FILE", ["validate", str(file)], SHORT),
+            ("agentainer history", ["history", "--home", directory], None),
+        ):
+            value, floor = interleaved([*ours, *words], bare, passes=PASSES)
+            yield Figure(name, value, "python -c pass", floor, target=target)

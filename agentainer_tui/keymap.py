@@ -82,6 +82,8 @@ KEYS: tuple[Key, ...] = (
     Key("app", "palette", "colon", "command_palette", "Menu", "Find a command", True, display=":"),
     Key("app", "help", "question_mark,f1", "help", "Help", "This list of keys", True, True, "?"),
     Key("app", "quit", "q", "quit", "Quit", "Leave; asks first while runs are in progress", True, True),
+    Key("dialog", "previous", "left", "app.focus_previous", "Previous", "To the button or field before"),
+    Key("dialog", "next", "right", "app.focus_next", "Next", "To the next button or field (also tab)"),
     Key("dialog", "dismiss", "escape", "dismiss_dialog", "Close", "Close it without doing anything"),
 )  # fmt: skip
 
@@ -114,6 +116,8 @@ _NAMES = {
     "question_mark": "?",
     "colon": ":",
     "escape": "esc",
+    "left": "←",
+    "right": "→",
     "up": "↑",
     "down": "↓",
     "pageup": "PgUp",

@@ -60,11 +60,6 @@ class Dialog(ModalScreen[Answer | None]):
 class Question(Dialog[Answer]):
     """Some text and buttons; the first one is the safe one and has the focus."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        ("left", "app.focus_previous", "Previous"),
-        ("right", "app.focus_next", "Next"),
-    ]
-
     def __init__(self, title: str, lines: Sequence[str | Content], choices: Sequence[Choice[Answer]]) -> None:
         super().__init__(title)
         self._lines = lines

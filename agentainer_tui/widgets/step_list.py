@@ -18,6 +18,7 @@ from agentainer_tui.widgets.ink import Row
 from agentainer_tui.widgets.row_list import RowList
 from engine.events import StepStatus
 
+_LIVE = (StepStatus.RUNNING, StepStatus.RETRYING)
 # So many items are shown without being asked for.
 _FEW = 16
 
@@ -54,6 +55,7 @@ class StepList(RowList, inherit_bindings=False):
         self._unfolded: set[str] = set()
         self._seen: set[str] = set()
         self._shape: object = None
+        self._drawn_scale: TimeScale | None = None
         self._depths: dict[str, int] = {}
         self._name_width = 0
 
@@ -63,19 +65,15 @@ class StepList(RowList, inherit_bindings=False):
         """Take a newer view of the run; rows are rebuilt only when their number changed."""
         old, self.view = self.view, view
         self._unfold_small(view)
-        shape = (
-            tuple(view.steps),
-            tuple((step_id, len(view.steps[step_id].items)) for step_id in sorted(self._unfolded)),
-        )
+        items = tuple((step.id, len(step.items)) for step in view.steps.values() if step.items)
+        shape = (tuple(view.steps), items, frozenset(self._unfolded))
         if old is None or shape != self._shape:
             self._shape = shape
             self._depths = _depths(view)
-            self._name_width = max(
-                (cell_len(clean(s.name, limit=60)) for s in view.steps.values()), default=0
-            )
+            self._name_width = max(map(_width_of, view.steps.values()), default=0)
             self.set_keys(self._rows(view))
         else:
-            self.refresh()
+            self._redraw_changed(old, view)
 
     def _unfold_small(self, view: RunView) -> None:
         """Show the items of a step when they come up, once, if they are few."""
@@ -87,8 +85,39 @@ class StepList(RowList, inherit_bindings=False):
 
     def tick(self) -> None:
         """Time went on: bars, counters and countdowns of what runs are drawn again."""
-        if self.view is not None and not self.view.status.is_terminal:
+        view = self.view
+        if view is not None and not view.status.is_terminal:
+            self._redraw(view, lambda node: node.status in _LIVE)
+
+    def _redraw_changed(self, old: RunView, new: RunView) -> None:
+        """Draw what differs; views share what did not change, so that is a look at identities."""
+        if old.status is not new.status:
             self.refresh()
+            return
+        unchanged = {id(step) for step in old.steps.values()}
+        for step in old.steps.values():
+            if step.id in self._unfolded:
+                unchanged.update(map(id, step.items))
+        # What waits may wait for something else by now, without having changed itself.
+        self._redraw(new, lambda node: id(node) not in unchanged or node.status is StepStatus.PENDING)
+
+    def _redraw(self, view: RunView, wanted: Callable[[StepView | ItemView], bool]) -> None:
+        """Draw the visible rows that are `wanted`; all of them if the time axis has moved."""
+        scale = self._scale(view)
+        if scale != self._drawn_scale:
+            self._drawn_scale = scale
+            self.refresh()
+            return
+        keys = []
+        for key in self.visible_keys():
+            step, item = self._find(view, key) if isinstance(key, RowKey) else (None, None)
+            node = item if item is not None else step
+            if node is not None and wanted(node):
+                keys.append(key)
+        self.refresh_keys(keys)
+
+    def _scale(self, view: RunView) -> TimeScale:
+        return TimeScale.of(view, self._now(), self._columns(self.inner_width).bar)
 
     def selected(self) -> tuple[StepView | None, ItemView | None]:
         """The step (and item) under the cursor."""
@@ -137,7 +166,7 @@ class StepList(RowList, inherit_bindings=False):
         used = 5 + (word + 1) + (tries + 1 if tries else 0) + took + 1 + (kind + 1 if kind else 0)
         room = max(8, width - used)
         widest = min(48, max(30, width // 3))
-        name = max(8, min(self._name_width + 9, widest, room if width < 48 else room // 2))
+        name = max(8, min(self._name_width + 2, widest, room if width < 48 else room // 2))
         bar = room - name - 1
         return Columns(name, kind, word, bar if bar >= 8 else 0, tries, took)
 
@@ -209,7 +238,7 @@ class StepList(RowList, inherit_bindings=False):
             row.gap().cell(value, room - len(label) - 1, self.ink("faint"))
             return
         counter = _counter(step)
-        if not counter or len(counter) + 6 > room:
+        if not counter or len(counter) + 4 > room:
             row.cell(step.name, room, name_ink)
             return
         failed = step.tally.get(StepStatus.FAILED, 0)
@@ -217,6 +246,11 @@ class StepList(RowList, inherit_bindings=False):
         name_room = min(cell_len(clean(step.name, limit=60)), room - len(counter) - len(wrong) - 1)
         row.cell(step.name, name_room, name_ink).gap().put(counter, self.ink("muted"))
         row.cell(wrong, room - name_room - 1 - len(counter), self.ink("error"))
+
+
+def _width_of(step: StepView) -> int:
+    """Cells that a step's name wants, with its counter and a few failures."""
+    return cell_len(clean(step.name, limit=60)) + (2 * len(str(len(step.items))) + 6 if step.items else 0)
 
 
 def _counter(step: StepView) -> str:

@@ -60,10 +60,8 @@ async def test_items_unfold_under_their_step_with_their_own_states() -> None:
     async with dashboard(FakeClient([COUNT], [story]), now=story.now.timestamp()) as (app, pilot):
         app.open_run(story.run_id)
         await until_seen(pilot, "2/6")
-        run_screen(app).steps.select(RowKey("count"))
-        assert "a.txt" not in on_screen(app)
-        await pilot.press("space")
         await until_seen(pilot, "a.txt")
+        run_screen(app).steps.select(RowKey("count"))
         text = on_screen(app)
         assert "try 2/3 in 60s" in text
         assert "bad file" in text
@@ -72,6 +70,20 @@ async def test_items_unfold_under_their_step_with_their_own_states() -> None:
         await pilot.press("j", "j", "space")
         await until(pilot, lambda: "a.txt" not in on_screen(app))
         assert run_screen(app).steps.key == RowKey("count"), "folding puts the cursor on the step"
+        await pilot.press("space")
+        await until_seen(pilot, "a.txt")
+
+
+async def test_many_items_stay_folded_until_asked_for() -> None:
+    story = Story().create([node("m", type="map")]).start().step_start("m").expand("m", range(10_000))
+    async with dashboard(FakeClient([COUNT], [story])) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "0/10000")
+        assert len(run_screen(app).steps.keys) == 1
+        await pilot.press("space")
+        await until(pilot, lambda: len(run_screen(app).steps.keys) == 10_001)
+        await pilot.press("G")
+        await until_seen(pilot, "9999")
 
 
 async def test_the_cursor_follows_what_runs_until_it_is_moved_by_hand() -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from engine.agents.backend import AgentSpec
 from engine.agents.memory import Script
+from engine.errors import UnavailableError
+from engine.orchestrator.context import Services
+from engine.orchestrator.recovery import Recovery
 from tests.engine.world import World, in_world, step_of, until
 
 TWO = """
@@ -149,3 +152,46 @@ def test_agents_that_belong_to_nothing_are_reaped_and_kept_ones_are_not(tmp_path
         assert [info.name for info in reaped] == [stray.spec.name]
 
     in_world(tmp_path, story)
+
+
+async def recover_all(world: World) -> None:
+    """What a starting engine does."""
+
+    async def services_for(name: str) -> Services:
+        if name != world.backend.name:
+            raise UnavailableError(f"there is no {name} here")
+        return world.services
+
+    recovery = Recovery(world.orchestrator, world.services, world.reader, services_for)
+    with world.loop.outside():
+        await recovery.recover()
+
+
+def test_a_run_that_ends_the_engine_again_and_again_is_parked(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id = await world.start(TWO)
+        for _ in range(3):
+            await until(lambda: world.backend.running == 1)
+            await world.crash(run_id)
+            await recover_all(world)
+        detail = await world.finish(run_id)
+        assert (detail.run.status, detail.run.reason) == ("failed", "infra_error")
+        assert "parked" in (detail.run.error or "")
+        assert {step.status for step in detail.steps} == {"cancelled"}
+        assert world.backend.agents == {}
+
+    in_world(tmp_path, story, lambda spec: Script(delay=None), max_recoveries=2)
+
+
+def test_a_run_whose_backend_is_gone_is_ended_as_a_platform_failure(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        run_id = await world.start(TWO)
+        await until(lambda: world.backend.running == 1)
+        await world.crash(run_id)
+        world.backend.name = "other"
+        await recover_all(world)
+        detail = await world.finish(run_id)
+        assert (detail.run.status, detail.run.reason) == ("failed", "infra_error")
+        assert "there is no memory here" in (detail.run.error or "")
+
+    in_world(tmp_path, story, lambda spec: Script(delay=None))

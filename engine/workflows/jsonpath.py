@@ -10,7 +10,7 @@ from jsonpath_ng.jsonpath import Child, Descendants, Fields, Index, Root, Slice,
 from jsonpath_ng.parser import parse
 
 from engine.workflows.expressions import ExpressionError
-from engine.workflows.wording import show
+from engine.workflows.wording import shorten, show
 
 
 def parse_path(path: str, source: str) -> tuple[tuple[str | int, ...], Any, bool]:
@@ -53,7 +53,7 @@ def _reason(error: Exception, path: str) -> str:
         return "it is nested too deep"
     if odd := re.search(r"[^\x00-\x7f]|\.(where|wherenot|parent)\b", path):
         name = odd[0].lstrip(".")
-        return f"put a name like {show(name)} in brackets and quotes, as in $['{name}']"
+        return f"put a name like {show(name)} in brackets and quotes, as in $['{shorten(name)}']"
     words = str(error).strip().rstrip("!")[:120]
     if "end of string" in words:
         return "it ends too early; write it like $.name, $.list[0], $.list[*].field or $['a name']"

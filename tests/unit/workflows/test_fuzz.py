@@ -47,6 +47,10 @@ def test_any_text_of_yaml_characters(text: str, path: str | None) -> None:
     check(load_text(text, path))
 
 
+def test_a_character_that_cannot_be_shown_is_escaped_in_advice_too() -> None:
+    check(load_text("name: x\nsteps: [{id: a, image: '{{ $.\U00018cd6 }}'}]"))
+
+
 @given(st.sampled_from(DOCUMENTS), st.data(), PATHS)
 def test_damaged_documents(text: str, data: st.DataObject, path: str | None) -> None:
     start = data.draw(st.integers(0, len(text)))

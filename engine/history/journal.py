@@ -183,15 +183,18 @@ class Journal:
         try:
             outcome = await self._commit([call.entries for call in group])
         except HistoryError as error:
-            self._failure = error
-            self._answer(group, [Written(error=error)] * len(group))
+            self._fail(group, error)
         except BaseException as error:
-            unexpected = HistoryError(f"the history database {self._path}: the writer failed: {error!r}")
-            self._answer(group, [Written(error=unexpected)] * len(group))
-            raise
+            self._fail(group, HistoryError(f"the history database {self._path}: writing failed: {error!r}"))
+            if not isinstance(error, Exception):  # cancelled: the loop is ending
+                raise
         else:
             self._failure = None
             self._answer(group, outcome)
+
+    def _fail(self, group: Sequence[_Call], error: HistoryError) -> None:
+        self._failure = error
+        self._answer(group, [Written(error=error)] * len(group))
 
     async def _commit(self, calls: Sequence[Sequence[Entry]]) -> list[Written]:
         """Commit right here what need not wait for the disk, the rest on the thread.

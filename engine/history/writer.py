@@ -50,6 +50,7 @@ _INSERT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 # What a call fails with whose data is not what its type promises; the database itself is fine.
 _BAD_DATA = (
+    AttributeError,
     LookupError,
     TypeError,
     ValueError,
@@ -173,7 +174,7 @@ class Writer:
         connection = self._use(full=False)
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                 return None
             raise explain(error, self._path) from error

@@ -131,8 +131,9 @@ async def test_data_without_what_its_type_promises_fails_its_call_alone(journal:
     await journal.record(story.created())
     bad = journal.record(story.event(EventType.STEP_STARTED, "one", status="running"))
     odd = journal.record(story.event(EventType.STEP_FINISHED, "one", old="pending", status="exploded"))
+    strange = journal.record(story.step("one", "pending", "completed", changes=["not", "a", "mapping"]))
     good = journal.record(story.warning())
-    for answer in (bad, odd):
+    for answer in (bad, odd, strange):
         with pytest.raises(HistoryError, match="cannot be stored"):
             await answer
     assert await good

@@ -8,8 +8,10 @@ import tempfile
 import time
 import traceback
 from argparse import Namespace
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from agentainer_tui.commands.console import err, safe
 
@@ -20,16 +22,43 @@ _SECRET = {"param", "redis_url"}
 
 def report_crash(error: BaseException, options: Namespace) -> int:
     """Write the traceback to a file in the home (else the temporary directory) and say where it is."""
-    summary = safe(traceback.format_exception_only(error)[-1].strip().splitlines()[0])
-    path = _write(_text(error, options), options)
+    path = write_report(error, _home(options), vars(options))
     where = f"the details are in {path}" if path else "and no report of it could be written"
-    err.line(f"error: agentainer itself failed ({summary}); {where}")
+    err.line(f"error: agentainer itself failed ({summary(error)}); {where}")
     return EXIT_CODE
 
 
-def _text(error: BaseException, options: Namespace) -> str:
-    said = {key: value for key, value in vars(options).items() if value not in (None, False, [])}
-    shown = {key: "(not shown)" if key in _SECRET else value for key, value in said.items()}
+def summary(error: BaseException) -> str:
+    """Kind and message of an error on one line."""
+    return safe(traceback.format_exception_only(error)[-1].strip().splitlines()[0])
+
+
+def write_report(error: BaseException, home: Path | None, said: Mapping[str, Any]) -> Path | None:
+    """Write what is known of an error to a new private file; None if no directory takes it.
+
+    Args:
+        error: what happened.
+        home: in whose `crashes/` the file goes, if that is known and possible.
+        said: the arguments of the command; those that may be secret are left out.
+    """
+    places = [home / "crashes"] if home is not None else []
+    name = f"crash-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.getpid()}"
+    for directory in [*places, Path(tempfile.gettempdir())]:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            # Made exclusively and private: the temporary directory is shared with other users.
+            descriptor, path = tempfile.mkstemp(".txt", f"{name}-", directory)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(_text(error, said))
+            return Path(path)
+        except OSError:
+            continue
+    return None
+
+
+def _text(error: BaseException, said: Mapping[str, Any]) -> str:
+    given = {key: value for key, value in said.items() if value not in (None, False, [])}
+    shown = {key: "(not shown)" if key in _SECRET else value for key, value in given.items()}
     return (
         f"agentainer {version('agentainer')}, Python {platform.python_version()}, {platform.platform()}\n"
         f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} arguments: {shown}\n\n"
@@ -37,28 +66,10 @@ def _text(error: BaseException, options: Namespace) -> str:
     )
 
 
-def _write(text: str, options: Namespace) -> Path | None:
-    name = f"crash-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.getpid()}.txt"
-    for directory in _directories(options):
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            path = directory / name
-            # Exclusive and private: the temporary directory is shared with other users.
-            with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
-                path.chmod(0o600)
-                file.write(text)
-            return path
-        except OSError:
-            continue
-    return None
-
-
-def _directories(options: Namespace) -> list[Path]:
-    places = [Path(tempfile.gettempdir())]
+def _home(options: Namespace) -> Path | None:
     try:
         from engine.settings import default_home
 
-        places.insert(0, Path(getattr(options, "home", None) or default_home()).expanduser() / "crashes")
+        return Path(getattr(options, "home", None) or default_home()).expanduser()
     except Exception:  # the crash may be in the settings themselves
-        pass
-    return places
+        return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agentainer_tui.commands.console import err, print_json
 from agentainer_tui.commands.interruptions import Interrupted, Interruptions
 from agentainer_tui.commands.progress import Progress, follow, make_progress
+from agentainer_tui.commands.remarks import remarks_told
 from agentainer_tui.commands.report import print_failures, print_summary
 from agentainer_tui.text import duration
 from engine.errors import UsageError
@@ -58,8 +59,7 @@ async def _execute(settings: Settings, begin: Begin, *, as_json: bool) -> int:
 
 async def _run(engine: Engine, begin: Begin, interruptions: Interruptions) -> RunRecord:
     recovered = engine.active
-    progress = make_progress()
-    try:
+    with contextlib.closing(make_progress()) as progress, remarks_told(progress.note, engine.settings.home):
         for note in engine.notes:
             progress.note(note)
         run_id = await begin(engine)
@@ -69,8 +69,6 @@ async def _run(engine: Engine, begin: Begin, interruptions: Interruptions) -> Ru
                 if other in engine.active:
                     progress.note(f"run {other}, which was interrupted earlier, goes on; waiting for its end")
                     await engine.wait(other)
-    finally:
-        progress.close()
     return record
 
 
@@ -116,3 +114,5 @@ async def _obeying(
     finally:
         obeying.cancel()
         await asyncio.wait({obeying})
+        if not obeying.cancelled() and (error := obeying.exception()) is not None:
+            raise error

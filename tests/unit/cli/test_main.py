@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agentainer_tui import cli
+from agentainer_tui.commands.remarks import remarks_told
 from engine.errors import AgentainerError, DocumentError, Problem, UnavailableError, UsageError
 
 SECRET = "hunter2-secret"
@@ -134,3 +136,22 @@ def test_checking_a_file_imports_no_engine(tmp_path: Path) -> None:
 
 def test_reading_the_history_imports_no_backend(tmp_path: Path) -> None:
     assert not imported_by("history", "--home", str(tmp_path)) & {"textual", "docker", "redis", "yaml"}
+
+
+def test_what_the_engine_logs_is_a_note_and_its_traceback_a_file(tmp_path: Path) -> None:
+    notes: list[str] = []
+    log = logging.getLogger("agentainer")
+
+    with remarks_told(notes.append, tmp_path):
+        log.warning("agent %s could not be removed", "a-1")
+        try:
+            raise ZeroDivisionError("by zero")
+        except ZeroDivisionError:
+            log.exception("run %s", "abc")
+
+    (report,) = (tmp_path / "crashes").iterdir()
+    assert notes == [
+        "agent a-1 could not be removed",
+        f"run abc: ZeroDivisionError: by zero; the details are in {report}",
+    ]
+    assert "Traceback" in report.read_text()

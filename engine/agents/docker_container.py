@@ -261,6 +261,10 @@ class Container:
                 return  # it is being delivered again to another sink; that settles it
             error = error or init_failure(end.code, output.stderr_head)
         self._output = self._sink = None
+        # Docker takes these times at different places: a short life may end before it begins.
+        finished_at = end.finished_at
+        if finished_at is not None and self._started_at is not None:
+            finished_at = max(finished_at, self._started_at)
         if not self._done.done():
             self._done.set_result(
                 Exit(
@@ -270,7 +274,7 @@ class Container:
                     start_error=error,
                     note=_CHILD_OOM if self._oom and end.code not in (_KILLED, -1) else "",
                     started_at=self._started_at,
-                    finished_at=end.finished_at,
+                    finished_at=finished_at,
                 )
             )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.commands.confirming import may_delete
 from agentainer_tui.commands.console import err, out, print_json, print_table
+from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.commands.narration import label
 from agentainer_tui.commands.runs import moment
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def agents(options: Namespace) -> int:
     """`agentainer agents`: containers and processes of this home, and whether they were kept."""
-    found, kept, problems = asyncio.run(_agents(settings_of(options)))
+    found, kept, problems = run_async(_agents(settings_of(options)))
     for problem in problems:
         err.line(f"agentainer: {problem}")
     if options.json:
@@ -42,7 +42,7 @@ def agents(options: Namespace) -> int:
 def cleanup(options: Namespace) -> int:
     """`agentainer cleanup [RUN|--all]`: list what was kept, ask, remove exactly that."""
     settings = settings_of(options)
-    found, problems = asyncio.run(kept_agents(settings, options.run))
+    found, problems = run_async(kept_agents(settings, options.run))
     for problem in problems:
         err.line(f"agentainer: {problem}")
     if not found:
@@ -55,7 +55,7 @@ def cleanup(options: Namespace) -> int:
     )
     if not may_delete(options, f"remove {counted(len(found), 'agent')}"):
         return 0
-    gone = asyncio.run(remove_agents(settings, found))
+    gone = run_async(remove_agents(settings, found))
     out.line(f"removed {counted(len(gone), 'agent')}")
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import platform
 import re
 import shutil
@@ -12,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from agentainer_tui.commands.console import out, print_json
+from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.text import clean
 from engine.diagnosis import Finding, Health, examine
@@ -31,7 +31,7 @@ def doctor(options: Namespace) -> int:
     async def collect() -> list[Finding]:
         return [finding async for finding in examine(settings)]
 
-    found += asyncio.run(collect())
+    found += run_async(collect())
     if options.json:
         print_json(
             [

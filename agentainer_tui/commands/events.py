@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.commands.console import out, print_json_line
+from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.commands.narration import where
 from agentainer_tui.text import clean
@@ -27,7 +28,7 @@ POLL = 0.2
 
 def events(options: Namespace) -> int:
     """`agentainer events RUN`: one line, or one JSON object, for each event."""
-    asyncio.run(_print_events(options))
+    run_async(_print_events(options))
     return 0
 
 

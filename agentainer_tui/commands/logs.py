@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agentainer_tui.commands.console import json_text, out, program_line
 from agentainer_tui.commands.events import events_of
+from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.commands.narration import label
 from agentainer_tui.text import clean, fit
@@ -67,7 +68,7 @@ class Wanted:
 
 def logs(options: Namespace) -> int:
     """`agentainer logs RUN [STEP]`."""
-    asyncio.run(_logs(options))
+    run_async(_logs(options))
     return 0
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 
 from agentainer_tui.commands.confirming import may_delete
 from agentainer_tui.commands.console import out, print_table
+from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.commands.runs import moment
 from agentainer_tui.text import counted
@@ -24,7 +24,7 @@ def prune(options: Namespace) -> int:
     before = None
     if options.older_than is not None:
         before = isoformat(datetime.now(UTC) - timedelta(days=options.older_than))
-    runs = asyncio.run(old_runs(settings, before=before, keep=options.keep))
+    runs = run_async(old_runs(settings, before=before, keep=options.keep))
     if not runs:
         out.line("nothing to prune")
         return 0
@@ -35,6 +35,6 @@ def prune(options: Namespace) -> int:
     )
     if not may_delete(options, f"delete {counted(len(runs), 'run')} with their logs"):
         return 0
-    asyncio.run(delete_runs(settings, [run.id for run in runs]))
+    run_async(delete_runs(settings, [run.id for run in runs]))
     out.line(f"deleted {counted(len(runs), 'run')}")
     return 0

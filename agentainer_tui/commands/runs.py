@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from agentainer_tui.commands.console import err, out, print_json, print_table
+from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.commands.narration import ending, first_line, label
 from agentainer_tui.commands.report import counts, outcome_of, seconds_taken
@@ -32,7 +32,7 @@ def read(options: Namespace, query: Callable[[Reader], Awaitable[T]]) -> T:
         async with open_history(settings) as history:
             return await query(history)
 
-    return asyncio.run(ask())
+    return run_async(ask())
 
 
 def history(options: Namespace) -> int:

@@ -7,6 +7,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from agentainer_tui.commands.console import err, out
+from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.text import duration
 from engine.errors import UnavailableError
@@ -24,7 +25,7 @@ _POLL = 0.1
 def cancel(options: Namespace) -> int:
     """`agentainer cancel RUN`; 0 once it has stopped."""
     settings = settings_of(options)
-    run = asyncio.run(_cancel(settings, options.run, hurry=options.now))
+    run = run_async(_cancel(settings, options.run, hurry=options.now))
     out.line(f"run {run.id} is {run.status.replace('_', ' ')}")
     return 0
 

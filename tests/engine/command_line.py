@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import shlex
 import signal
 import subprocess
 import sys
@@ -37,6 +38,14 @@ class CommandLine:
         return subprocess.run(
             self._argv(words), cwd=self.directory, env=self.environment(), text=True, timeout=DEADLINE,
             stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def pipe(self, words: list[str], reader: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run `agentainer WORDS | READER` to the end of both."""
+        shell = f"set -o pipefail; {shlex.join(self._argv(tuple(words)))} | {shlex.join(reader)}"
+        return subprocess.run(
+            ["bash", "-c", shell], cwd=self.directory, env=self.environment(), text=True, timeout=DEADLINE,
+            stdin=subprocess.DEVNULL, capture_output=True,
         )  # fmt: skip
 
     def json(self, *words: str) -> Any:

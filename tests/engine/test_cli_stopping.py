@@ -237,3 +237,32 @@ def test_old_runs_leave_the_history_with_their_logs_but_not_those_with_kept_agen
     assert (line.home / "logs" / newest["id"]).exists()
     line.run("prune", "--keep", "0", "--yes")
     assert [run["id"] for run in line.json("history")] == [kept["id"]]
+
+
+@pytest.mark.parametrize("verb", ["logs", "events"])
+def test_ctrl_c_ends_the_following_of_a_run_quietly_and_not_the_run(line: CommandLine, verb: str) -> None:
+    run = LongRun(line, "SIG_DFL")
+    follower = line.start(verb, "last", "-f")
+    follower.wait_for("up" if verb == "logs" else "attempt.started")
+    follower.signal(signal.SIGINT)
+
+    assert follower.wait() == 130
+    assert follower.stderr == []
+    assert line.json("show", "last")["run"]["status"] == "running"
+    run.command.signal(signal.SIGTERM)
+    assert run.command.wait() == 130
+
+
+def test_following_ends_with_its_reader(line: CommandLine) -> None:
+    line.write(
+        "talk.yaml", "name: talk\nsteps:\n  - id: a\n    command: 'while :; do echo x; sleep 0.1; done'\n"
+    )
+    run = line.start("run", "talk.yaml")
+    wait_until(lambda: (line.home / "logs").exists() and any((line.home / "logs").rglob("*.log")))
+    done = line.pipe(["logs", "last", "-f"], ["head", "-n", "2"])
+
+    assert done.returncode == 0
+    assert done.stdout.count("| x\n") == 2
+    assert done.stderr == ""
+    run.signal(signal.SIGTERM)
+    assert run.wait() == 130

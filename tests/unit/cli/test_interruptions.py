@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from agentainer_tui.commands.interruptions import Interrupted, Interruptions
+from agentainer_tui.commands.interruptions import Interrupted, Interruptions, run_async
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,22 @@ async def test_afterwards_the_signals_are_as_they_were() -> None:
         pass
 
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ctrl_c_ends_what_runs_after_its_clean_up() -> None:
+    cleaned = False
+
+    async def main() -> None:
+        nonlocal cleaned
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned = True
+
+    with pytest.raises(KeyboardInterrupt):
+        run_async(main())
+
+    assert cleaned
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

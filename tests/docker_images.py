@@ -29,6 +29,14 @@ def client() -> APIClient:
     return APIClient(**kwargs_from_env(), version="auto", timeout=60)
 
 
+def socket_path() -> str:
+    """The engine's socket, for tests that put something in between; skips where it is not a socket."""
+    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not host.startswith("unix://"):
+        pytest.skip(f"needs an engine on a Unix socket, found DOCKER_HOST={host}")
+    return host.removeprefix("unix://")
+
+
 def skip_without_docker() -> None:
     """Skip the running test and say why; with `REQUIRE_DOCKER=1` fail it instead."""
     problem = docker_problem()

@@ -34,6 +34,7 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 # A fork bomb outruns one pass over the processes; this many passes are enough for anything else.
 _PASSES = 20
 _PAUSE = 0.005
+_PS_DEADLINE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +227,11 @@ def birth_of(pid: int) -> str:
             return ""
         # A zombie has ended; field 22 is the start time in ticks since the machine was started.
         return "" if words[0] in (b"Z", b"X") else f"{_boot()}/{words[19].decode()}"
-    answer = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False, timeout=5
-    )
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PS_DEADLINE)
+    except (OSError, subprocess.SubprocessError):
+        return ""
     return answer.stdout.strip()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from engine.agents.docker import DockerBackend
 from engine.agents.docker_calls import Deadlines
+from tests import docker_images
 from tests.docker.proxy import Proxy
 from tests.docker.registry import Registry
 
@@ -26,7 +27,7 @@ async def backend(instance: str) -> AsyncIterator[DockerBackend]:
 @pytest.fixture
 async def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
     """DOCKER_HOST leads through it to the engine."""
-    proxy = Proxy("/var/run/docker.sock")
+    proxy = Proxy(docker_images.socket_path())
     monkeypatch.setenv("DOCKER_HOST", await proxy.listen(tmp_path / "docker.sock"))
     yield proxy
     await proxy.close()

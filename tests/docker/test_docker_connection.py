@@ -12,6 +12,7 @@ import pytest
 from engine.agents.docker import DockerBackend
 from engine.agents.docker_calls import Deadlines
 from engine.errors import BackendError, UnavailableError
+from tests import docker_images
 from tests.backend_contract import begin, make_spec, soon
 from tests.docker.proxy import Proxy
 
@@ -113,7 +114,7 @@ async def test_an_engine_that_answers_its_version_and_then_hangs(
 async def test_an_engine_behind_tcp(
     monkeypatch: pytest.MonkeyPatch, instance: str, busybox_image: str
 ) -> None:
-    proxy = Proxy("/var/run/docker.sock")
+    proxy = Proxy(docker_images.socket_path())
     monkeypatch.setenv("DOCKER_HOST", await proxy.listen_tcp())
     backend = DockerBackend(instance=instance)
     await backend.open()

@@ -127,7 +127,8 @@ async def test_output_goes_on_from_the_log_while_the_agent_runs(
 async def test_an_engine_that_goes_away_and_comes_back_has_lost_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, instance: str, image: str
 ) -> None:
-    proxy = Proxy("/var/run/docker.sock")
+    engine = docker_images.socket_path()
+    proxy = Proxy(engine)
     socket = tmp_path / "engine.sock"
     monkeypatch.setenv("DOCKER_HOST", await proxy.listen(socket))
     backend = DockerBackend(instance=instance, deadlines=Deadlines(call=2, drain=1, poll=3600))
@@ -145,7 +146,7 @@ async def test_an_engine_that_goes_away_and_comes_back_has_lost_nothing(
         let_go(spec.name)
         await ended(spec.name)
         assert not waiting.done()
-        back = Proxy("/var/run/docker.sock")
+        back = Proxy(engine)
         await back.listen(socket)
         end = await soon(waiting)
         assert (end.code, sink.text()) == (6, b"ready\nbye\n")

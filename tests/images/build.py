@@ -28,6 +28,8 @@ import docker
 from docker.errors import ImageNotFound
 
 REPOSITORY = "agentainer-test"
+# To be raised when what `Root.write` adds by itself changes, so that images are built anew.
+_LAYOUT = 1
 _LEFT_OUT = {
     "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "site-packages", "distutils",
     "pydoc_data", "venv",
@@ -56,7 +58,7 @@ class Root:
             for path, source in sorted(self.files.items())
             if (found := source.stat())
         ]
-        told = repr((stats, sorted(self.links.items()), sorted(self.texts.items()), self.changes))
+        told = repr((_LAYOUT, stats, sorted(self.links.items()), sorted(self.texts.items()), self.changes))
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
     def write(self, target: Path) -> None:

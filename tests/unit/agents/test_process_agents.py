@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -263,6 +264,26 @@ async def test_a_later_process_with_the_same_id_is_not_taken_for_the_orphan(
         await soon(later.remove(spec.name))
         assert stranger.poll() is None
         stranger.kill()
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="systems without /proc have ps")
+async def test_without_proc_an_orphan_is_recognised_by_what_ps_says(
+    backend: ProcessBackend, instance: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    spec = make_spec(instance, "trap '' TERM PIPE; echo ready; while :; do sleep 0.05; done", None)
+    sink = await begin(backend, spec)
+    await sink.says(b"ready\n")
+    await backend.close()
+    later = ProcessBackend(home=tmp_path, instance=instance)
+    await later.open()
+    (listed,) = await soon(later.list_agents())
+    assert listed.phase is AgentPhase.RUNNING
+    pid = int(listed.agent_id)
+    await soon(later.stop(spec.name, 0.1))
+    monkeypatch.undo()
+    await gone(pid)
+    await soon(later.remove(spec.name))
 
 
 async def test_agents_run_on_when_their_engine_lets_go(

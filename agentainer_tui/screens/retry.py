@@ -9,7 +9,7 @@ from textual import on
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Button, OptionList, RadioButton, RadioSet, Static
+from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
 from agentainer_tui.client import RetryScope
@@ -19,18 +19,6 @@ from agentainer_tui.screens.dialog import Dialog
 from agentainer_tui.text import clean, counted, plain
 from agentainer_tui.views import RunView, StepView
 from engine.events import StepStatus
-
-
-class Radio(RadioButton):
-    """A radio button whose state is a sign, not a shade of it."""
-
-    BUTTON_LEFT = BUTTON_RIGHT = " "
-
-    @property
-    def BUTTON_INNER(self) -> str:  # type: ignore[override]
-        """`●` or `○`."""
-        glyphs: Glyphs = getattr(self.app, "glyphs", UNICODE)
-        return glyphs.of("running" if self.value else "pending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +36,7 @@ _MODES = (
     _Mode("from", "From a step on: it and all that depend on it", True),
     _Mode("only", "One step alone", True),
 )
+_FAILED = 1
 
 
 class RetryDialog(Dialog[RetryScope]):
@@ -61,11 +50,7 @@ class RetryDialog(Dialog[RetryScope]):
 
     def compose_body(self) -> Iterable[Widget]:
         """Scopes, steps, what will happen, buttons."""
-        begin = "failed" if unfinished(self._run) else "whole"
-        yield RadioSet(
-            *(Radio(Content(mode.label), value=mode.name == begin, id=mode.name) for mode in _MODES),
-            id="scope",
-        )
+        yield OptionList(*(Content(mode.label) for mode in _MODES), id="scope", markup=False)
         yield OptionList(*(self._option(step) for step in self._steps), id="steps", markup=False)
         yield Static(id="effect", classes="hint")
         yield Horizontal(
@@ -73,13 +58,14 @@ class RetryDialog(Dialog[RetryScope]):
         )
 
     def on_mount(self) -> None:
-        """The scope is asked first; the step under the cursor is preselected."""
-        steps = self.query_one("#steps", OptionList)
+        """What failed is what most people mean; the step under the cursor is preselected."""
+        scope, steps = self.query_one("#scope", OptionList), self.query_one("#steps", OptionList)
         ids = [step.id for step in self._steps]
         failed = next((step.id for step in self._steps if step.status is StepStatus.FAILED), None)
         wanted = self._preset if self._preset in ids else failed
         steps.highlighted = ids.index(wanted) if wanted in ids else 0
-        self.query_one("#scope", RadioSet).focus()
+        scope.highlighted = _FAILED if unfinished(self._run) else 0
+        scope.focus()
         self._describe()
 
     def _option(self, step: StepView) -> Option:
@@ -94,15 +80,13 @@ class RetryDialog(Dialog[RetryScope]):
 
     @property
     def _mode(self) -> _Mode:
-        pressed = self.query_one("#scope", RadioSet).pressed_index
-        return _MODES[max(0, pressed)]
+        return _MODES[self.query_one("#scope", OptionList).highlighted or 0]
 
     @property
     def _step(self) -> StepView | None:
         place = self.query_one("#steps", OptionList).highlighted
         return self._steps[place] if place is not None and place < len(self._steps) else None
 
-    @on(RadioSet.Changed)
     @on(OptionList.OptionHighlighted)
     def _describe(self) -> None:
         mode = self._mode
@@ -120,8 +104,11 @@ class RetryDialog(Dialog[RetryScope]):
         return f"{words}. This run stays as it is."
 
     @on(OptionList.OptionSelected)
-    def _to_start(self) -> None:
-        self.query_one("#start", Button).focus()
+    def _go_on(self, event: OptionList.OptionSelected) -> None:
+        if event.option_list.id == "scope" and self._mode.needs_step:
+            self.query_one("#steps", OptionList).focus()
+        else:
+            self.query_one("#start", Button).focus()
 
     @on(Button.Pressed, "#close")
     def _close(self) -> None:

@@ -21,6 +21,7 @@ from engine.events import Event, EventType
 from engine.facade import KeptAgent
 from tests.tui.story import Story
 
+COMMANDS = ("run", "retry", "cancel", "cleanup")
 FACTS = EngineFacts("local processes", "redis 7.0 of our own")
 
 
@@ -94,7 +95,7 @@ class FakeClient:
 
     def _do(self, *call: Any) -> None:
         self.calls.append(call)
-        if self.refuse is not None:
+        if self.refuse is not None and call[0] in COMMANDS:
             error, self.refuse = self.refuse, None
             raise error
 

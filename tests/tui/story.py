@@ -57,6 +57,10 @@ class Story:
         self.say(EventType.RUN_FINISHED, old="running", status=status, **data)
         return self
 
+    def say_cancelling(self) -> Story:
+        self.say(EventType.RUN_CANCELLING, old="running", status="cancelling", by="dashboard")
+        return self
+
     def step_start(self, step: str, item: int | None = None) -> Story:
         kind = EventType.STEP_STARTED if item is None else EventType.ITEM_STARTED
         self.say(kind, step, item, old="pending", status="running")

@@ -65,12 +65,12 @@ class Address:
         """Read `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS.
 
         Raises:
-            UsageError: it is not such a URL. The message does not show it: it may hold a password.
+            UsageError: it is not such a URL.
         """
         try:
             parts = urlsplit(url.strip())
             if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-                raise ValueError(f"it begins with {parts.scheme or 'no scheme'}:")
+                raise ValueError("another scheme, or no host")
             options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
             return cls(
                 parts.hostname,
@@ -82,9 +82,9 @@ class Address:
                 verify=options.get("ssl_cert_reqs", "required") != "none",
                 ca_file=options.get("ssl_ca_certs"),
             )
-        except ValueError as error:
+        except ValueError:
             raise UsageError(
-                f"setting redis_url is not the URL of a Redis server: {error}",
+                "setting redis_url is not the URL of a Redis server (not shown: it may hold a password)",
                 hint="expected redis://[user:password@]host[:port][/db], or rediss:// for TLS",
             ) from None
 
@@ -174,6 +174,9 @@ class Link(asyncio.Protocol):
         answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         if self.lost.done() or self._transport is None:
             answered.set_exception(LinkLostError("the connection to Redis is gone"))
+            return answered
+        if not commands:
+            answered.set_result([])
             return answered
         self._pending.append(_Batch(len(commands), answered))
         self._transport.write(b"".join(map(_pack, commands)))

@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 
 from engine.errors import StateStoreError
 from engine.state import keys
-from engine.state.store import BACKSTOP_SECONDS, JSON, RedisAccess, StateChanges, TaskOutcome, TaskRecord
+from engine.state.store import (
+    BACKSTOP_SECONDS,
+    JSON,
+    NO_COLLECTIONS,
+    RedisAccess,
+    StateChanges,
+    TaskOutcome,
+    TaskRecord,
+)
 from engine.state.values import (
     ERROR_LIMIT,
     Found,
@@ -135,14 +143,27 @@ class MemoryStateStore:
         """There is nothing to let go of."""
 
     async def open_run(
-        self, run_id: str, document: Mapping[str, JSON], state: Mapping[str, JSON], *, open_access: bool
+        self,
+        run_id: str,
+        document: Mapping[str, JSON],
+        state: Mapping[str, JSON],
+        *,
+        open_access: bool,
+        collections: Mapping[str, str] = NO_COLLECTIONS,
     ) -> None:
         """See `StateStore`."""
         self._check_up()
         self._keys.set(keys.document(run_id), encode(document, f"run {run_id}"))
         self._keys.typed(keys.WORKFLOWS, set[bytes]).add(run_id.encode())
         if self._keys.get(keys.state(run_id)) is None and state:
-            self._write(run_id, StateChanges(set=state))
+            fields = {name: value for name, value in state.items() if name not in collections}
+            self._write(run_id, StateChanges(set=fields))
+            for name, kind in collections.items():
+                items = [encode(item, f"state {kind} {name!r}") for item in state.get(name, ())]
+                if kind == "list":
+                    self._keys.set(keys.state_list(run_id, name), items)
+                else:
+                    self._keys.set(keys.state_set(run_id, name), set(items))
         self._keys.persist(*self._keys.beginning_with(keys.document(run_id)))
 
     async def update_run(self, run_id: str, document: Mapping[str, JSON]) -> None:
@@ -167,6 +188,14 @@ class MemoryStateStore:
             {key[len(lists) :]: self._keys.typed(key, list) for key in self._keys.beginning_with(lists)},
             {key[len(sets) :]: list(self._keys.typed(key, set)) for key in self._keys.beginning_with(sets)},
         )
+
+    def collections(self, run_id: str) -> dict[str, str]:
+        """See `StateStore`."""
+        lists, sets = keys.state_list(run_id, ""), keys.state_set(run_id, "")
+        found = {key[len(lists) :]: "list" for key in self._keys.beginning_with(lists)}
+        found |= {key[len(sets) :]: "set" for key in self._keys.beginning_with(sets)}
+        fields = self._keys.typed(keys.state(run_id), dict[bytes, bytes])
+        return {name: kind for name, kind in found.items() if name.encode() not in fields}
 
     async def write_state(self, run_id: str, changes: StateChanges) -> None:
         """See `StateStore`."""

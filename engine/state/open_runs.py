@@ -9,7 +9,7 @@ from typing import Any
 from engine.errors import StateStoreError
 from engine.state import keys, scripts
 from engine.state.link import Argument, Command
-from engine.state.store import JSON, TaskRecord
+from engine.state.store import JSON, NO_COLLECTIONS, TaskRecord
 from engine.state.values import agent_document, decode_name, encode, read_back, task_document
 
 
@@ -65,9 +65,32 @@ class OpenRun:
     put: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, run_id: str, document: bytes, state: Mapping[str, JSON], *, open_access: bool) -> OpenRun:
-        """A run that begins with `state`."""
-        return cls(run_id, document, open_access, encode_fields(state))
+    def of(
+        cls,
+        run_id: str,
+        document: bytes,
+        state: Mapping[str, JSON],
+        *,
+        open_access: bool,
+        collections: Mapping[str, str] = NO_COLLECTIONS,
+    ) -> OpenRun:
+        """A run that begins with `state`, of which `collections` are lists and sets of their own."""
+        fields = {name: value for name, value in state.items() if name not in collections}
+        run = cls(run_id, document, open_access, encode_fields(fields))
+        for name, kind in collections.items():
+            items = [encode(item, f"state {kind} {name!r}") for item in state.get(name, ())]
+            if kind == "list":
+                run.lists[keys.state_list(run_id, name).encode()] = items
+            else:
+                run.sets[keys.state_set(run_id, name).encode()] = items
+        run.collections = {*run.lists, *run.sets}
+        return run
+
+    def kinds(self) -> dict[str, str]:
+        """`list` or `set` for the names that are not hidden by a field of the same name."""
+        found = {_name(self.run_id, key): "list" for key in self.lists}
+        found |= {_name(self.run_id, key): "set" for key in self.sets}
+        return {name: kind for name, kind in found.items() if name.encode() not in self.fields}
 
     def establish(self) -> Command:
         """The command that makes its document and, unless it is there, its state."""

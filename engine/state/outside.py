@@ -63,9 +63,9 @@ class OutsideServer:
             ) from error
         if link.version < OLDEST:
             link.abort()
-            found = ".".join(map(str, link.version))
+            found, oldest = (".".join(map(str, version)) for version in (link.version, OLDEST))
             raise UnavailableError(
-                f"Redis at {place} is version {found}, 6.2 or later is needed",
+                f"Redis at {place} is version {found}, {oldest} or later is needed",
                 hint="without redis_url, a server of our own is started",
             )
         self._name = f"{link.server.capitalize()} {'.'.join(map(str, link.version))}"

@@ -19,7 +19,15 @@ from engine.state.open_runs import LiveTask, OpenRun, StateRead, encode_fields, 
 from engine.state.outside import OutsideServer
 from engine.state.private_files import make_private_directory
 from engine.state.server import OwnServer
-from engine.state.store import BACKSTOP_SECONDS, JSON, RedisAccess, StateChanges, TaskOutcome, TaskRecord
+from engine.state.store import (
+    BACKSTOP_SECONDS,
+    JSON,
+    NO_COLLECTIONS,
+    RedisAccess,
+    StateChanges,
+    TaskOutcome,
+    TaskRecord,
+)
 from engine.state.values import ERROR_LIMIT, Found, decode_name, encode, outcome_of, update_message
 
 STATE_LIMIT = 64 << 20
@@ -109,10 +117,17 @@ class RedisStateStore:
     # -- runs -------------------------------------------------------------------------------------------
 
     async def open_run(
-        self, run_id: str, document: Mapping[str, JSON], state: Mapping[str, JSON], *, open_access: bool
+        self,
+        run_id: str,
+        document: Mapping[str, JSON],
+        state: Mapping[str, JSON],
+        *,
+        open_access: bool,
+        collections: Mapping[str, str] = NO_COLLECTIONS,
     ) -> None:
         """See `StateStore`."""
-        run = OpenRun.of(run_id, encode(document, f"run {run_id}"), state, open_access=open_access)
+        text = encode(document, f"run {run_id}")
+        run = OpenRun.of(run_id, text, state, open_access=open_access, collections=collections)
         commands = await self._restored([run], self._commands.demand)
         self._runs[run_id] = run
         await self._commands.demand([*commands, *self._admission([run_id])])
@@ -177,6 +192,11 @@ class RedisStateStore:
             )
         run.fields, run.lists, run.sets = read.fields, read.lists, read.sets
         return read.decoded(run_id)
+
+    def collections(self, run_id: str) -> dict[str, str]:
+        """See `StateStore`."""
+        run = self._runs.get(run_id)
+        return run.kinds() if run else {}
 
     async def write_state(self, run_id: str, changes: StateChanges) -> None:
         """See `StateStore`."""

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Protocol
 
 JSON = Any
+NO_COLLECTIONS: Mapping[str, str] = MappingProxyType({})
 
 BACKSTOP_SECONDS = 5.0
 """After how long, at the latest, a result is noticed that nobody announced."""
@@ -63,10 +65,14 @@ class TaskOutcome:
 
 @dataclass(frozen=True, slots=True)
 class StateChanges:
-    """A difference between two readings of a run's state."""
+    """A difference between two readings of a run's state.
+
+    `collections` tells which names of `set` are lists or sets of the tasks (`list`, `set`) and not fields.
+    """
 
     set: Mapping[str, JSON] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
+    collections: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.set) or bool(self.removed)
@@ -101,11 +107,18 @@ class StateStore(Protocol):
         ...
 
     async def open_run(
-        self, run_id: str, document: Mapping[str, JSON], state: Mapping[str, JSON], *, open_access: bool
+        self,
+        run_id: str,
+        document: Mapping[str, JSON],
+        state: Mapping[str, JSON],
+        *,
+        open_access: bool,
+        collections: Mapping[str, str] = NO_COLLECTIONS,
     ) -> None:
         """Make the run's keys (document, state, `workflows:list`) and its ACL user. Repeatable.
 
-        With `open_access` the default user may touch this run's keys without a password.
+        With `open_access` the default user may touch this run's keys without a password. `collections`
+        says which names of `state` become a list or set of their own (`list`, `set`) instead of a field.
         Existing state fields are kept (recovery) unless the hash is missing, then `state` is written.
         """
         ...
@@ -124,6 +137,10 @@ class StateStore(Protocol):
         The lists and sets that tasks made (`workflow:{id}:state:list:{key}`, `…:set:{key}`) are under
         their key where the hash has no field of that name (lists in order, sets sorted).
         """
+        ...
+
+    def collections(self, run_id: str) -> dict[str, str]:
+        """Which names of the state as last read are lists or sets of the tasks: `list` or `set` by name."""
         ...
 
     async def write_state(self, run_id: str, changes: StateChanges) -> None:

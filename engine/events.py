@@ -74,7 +74,8 @@ class EventType(StrEnum):
     STEP_EXPANDED = "step.expanded"  # values: [JSON], one item each, in order; workers: bool
     STEP_RETRYING = "step.retrying"  # old, status, delay (s), next_attempt_at, error, reason
     # old, status, reason?, error?, result?, exit_code?, reused?: bool,
-    # changes: {set: {key: JSON}, removed: [key]} = what this step did to the shared state
+    # changes: {set: {key: JSON}, removed: [key], collections?: {key: "list" | "set"}} = what this step did
+    # to the shared state; `collections` names those of `set` that tasks made with RPUSH or SADD
     STEP_FINISHED = "step.finished"
     ITEM_STARTED = "item.started"  # old, status
     ITEM_RETRYING = "item.retrying"  # as step.retrying

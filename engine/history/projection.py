@@ -306,8 +306,16 @@ def _step_finished(connection: sqlite3.Connection, event: Event, time: str) -> N
     changed, removed = changes.get("set") or {}, changes.get("removed") or ()
     if changed or removed:
         connection.execute(
-            "INSERT INTO state_changes (run_id, seq, step_id, changed, removed) VALUES (?, ?, ?, ?, ?)",
-            (event.run_id, event.seq, event.step_id, to_json(changed), to_json(list(removed))),
+            "INSERT INTO state_changes (run_id, seq, step_id, changed, removed, collections)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                event.run_id,
+                event.seq,
+                event.step_id,
+                to_json(changed),
+                to_json(list(removed)),
+                to_json(changes.get("collections") or {}),
+            ),
         )
 
 

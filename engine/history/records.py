@@ -189,12 +189,16 @@ class RunDetail:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """What one finished step did to the shared state, as of event `seq`."""
+    """What one finished step did to the shared state, as of event `seq`.
+
+    `collections` tells which names of `set` are lists or sets that tasks made beside the fields.
+    """
 
     seq: int
     step_id: str
     set: dict[str, JSON] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
+    collections: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
     "value": _value,
     "changed": _value,
     "removed": _names,
+    "collections": _value,
     "item": _item,
     "reused": bool,
     "kept": bool,
@@ -85,7 +86,7 @@ ATTEMPT = Columns(
     "run_id, step_id, item, number, status, task_id, agent, backend, log, reason, exit_code, error, agent_id,"
     " image, created_at, started_at, finished_at, duration, kept"
 )
-CHANGE = Columns("seq, step_id, changed, removed", renamed=True)
+CHANGE = Columns("seq, step_id, changed, removed, collections", renamed=True)
 
 
 def run_record(row: Row) -> RunRecord:

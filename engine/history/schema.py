@@ -146,6 +146,7 @@ _VERSION_1 = (
         step_id TEXT NOT NULL,
         changed TEXT NOT NULL,
         removed TEXT NOT NULL,
+        collections TEXT NOT NULL,
         PRIMARY KEY (run_id, seq)
     ) STRICT, WITHOUT ROWID
     """,

@@ -157,9 +157,12 @@ class RunContext:
         fresh = await self.services.store.read_state(self.run_id)
         before, self.state = self.state, fresh
         self.state_size = len(json.dumps(fresh))
+        changed = {key: value for key, value in fresh.items() if key not in before or before[key] != value}
+        made = self.services.store.collections(self.run_id)
         return StateChanges(
-            set={key: value for key, value in fresh.items() if key not in before or before[key] != value},
+            set=changed,
             removed=tuple(sorted(before.keys() - fresh.keys())),
+            collections={name: kind for name, kind in made.items() if name in changed},
         )
 
     # -- stopping -------------------------------------------------------------------------------------

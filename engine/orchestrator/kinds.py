@@ -47,8 +47,15 @@ async def conclude_step(
         changes = StateChanges()
         if outcome.ok:
             outcome = failed(Reason.INFRA_ERROR, f"its result could not be stored: {error}")
-    described = {"set": dict(changes.set), "removed": list(changes.removed)} if changes else None
-    return outcome, track.finished(outcome, changes=described)
+    return outcome, track.finished(outcome, changes=_described(changes))
+
+
+def _described(changes: StateChanges) -> dict[str, Any] | None:
+    """Changes as an event has them."""
+    if not changes:
+        return None
+    described: dict[str, Any] = {"set": dict(changes.set), "removed": list(changes.removed)}
+    return described | ({"collections": dict(changes.collections)} if changes.collections else {})
 
 
 class TaskStep:

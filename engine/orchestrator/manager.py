@@ -19,6 +19,7 @@ from engine.orchestrator.context import Services, Stop
 from engine.orchestrator.naming import new_run_id
 from engine.orchestrator.run import RunExecutor
 from engine.orchestrator.scopes import RetryScope, Reuse, reuse_for
+from engine.state.store import NO_COLLECTIONS
 from engine.workflows.plan import Plan, PlanStep
 
 _log = logging.getLogger("agentainer")
@@ -88,7 +89,8 @@ class Orchestrator:
         events = [created, *self._taken_over(run_id, detail, reuse, changes)]
         await self._services.journal.record(*events)
         fresh = await self._reader.detail(run_id)
-        self._launch(self._services, plan, old.params, fresh.state, fresh)
+        made = await self._collections(run_id)
+        self._launch(self._services, plan, old.params, fresh.state, fresh, collections=made)
         return run_id
 
     async def resume(
@@ -115,7 +117,10 @@ class Orchestrator:
             )
         )
         elapsed = max(0.0, (now - parse_time(run.started_at)).total_seconds()) if run.started_at else 0.0
-        live = self._launch(services, plan, run.params, detail.state, detail, elapsed=elapsed)
+        made = await self._collections(run.id)
+        live = self._launch(
+            services, plan, run.params, detail.state, detail, elapsed=elapsed, collections=made
+        )
         if run.status == RunStatus.CANCELLING:
             live.executor.context.request_stop(Stop(Reason.CANCELLED, "cancelled before the engine stopped"))
         elif stop is not None:
@@ -215,10 +220,18 @@ class Orchestrator:
         prior: RunDetail,
         *,
         elapsed: float = 0.0,
+        collections: Mapping[str, str] = NO_COLLECTIONS,
     ) -> LiveRun:
         run_id = prior.run.id
         executor = RunExecutor(
-            services, plan, run_id, params=params, state=state, prior=prior, elapsed=elapsed
+            services,
+            plan,
+            run_id,
+            params=params,
+            state=state,
+            prior=prior,
+            elapsed=elapsed,
+            collections=collections,
         )
         live = LiveRun(executor, asyncio.create_task(executor.run(), name=f"run {run_id}"))
         self._live[run_id] = live
@@ -256,9 +269,22 @@ class Orchestrator:
 
     async def _changes(self, run_id: str) -> dict[str, Mapping[str, Any]]:
         return {
-            change.step_id: {"set": dict(change.set), "removed": list(change.removed)}
+            change.step_id: {
+                "set": change.set,
+                "removed": list(change.removed),
+                "collections": change.collections,
+            }
             for change in await self._reader.changes(run_id)
         }
+
+    async def _collections(self, run_id: str) -> dict[str, str]:
+        """Which names of a run's state are lists or sets of its tasks, as far as the history knows."""
+        made: dict[str, str] = {}
+        for change in await self._reader.changes(run_id):
+            for name in (*change.set, *change.removed):
+                made.pop(name, None)
+            made |= change.collections
+        return made
 
     def _taken_over(
         self, run_id: str, detail: RunDetail, reuse: Reuse, changes: Mapping[str, Mapping[str, Any]]

@@ -20,7 +20,7 @@ from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.states import check_run_move
 from engine.orchestrator.units import abandon
 from engine.orchestrator.verdict import RunEnd, run_end
-from engine.state.store import RedisAccess
+from engine.state.store import NO_COLLECTIONS, RedisAccess
 from engine.workflows.plan import Plan, PlanStep
 
 _log = logging.getLogger("agentainer")
@@ -37,6 +37,7 @@ class RunExecutor:
         state: the shared state that the run begins with, should Redis not have it.
         prior: what the history has of it; steps that ended keep their outcome, those that had begun go on.
         elapsed: seconds of the run's timeout that have gone by.
+        collections: which names of `state` are lists or sets of the tasks.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class RunExecutor:
         state: Mapping[str, Any],
         prior: RunDetail,
         elapsed: float = 0.0,
+        collections: Mapping[str, str] = NO_COLLECTIONS,
     ) -> None:
         self.context = RunContext(services, plan, run_id, params)
         self._services = services
         self._plan = plan
         self._initial = state
+        self._collections = collections
         self._prior = {step.id: step for step in prior.steps}
         self._status = RunStatus(prior.run.status)
         self._created_at = prior.run.created_at
@@ -140,7 +143,11 @@ class RunExecutor:
         if self._status is RunStatus.PENDING:
             await self._move(EventType.RUN_STARTED, RunStatus.RUNNING)
         await self._services.store.open_run(
-            run.run_id, self._document(), self._initial, open_access=open_access
+            run.run_id,
+            self._document(),
+            self._initial,
+            open_access=open_access,
+            collections=self._collections,
         )
         await run.refresh()
         await run.tell_status(self._document())

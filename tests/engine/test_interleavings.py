@@ -18,7 +18,7 @@ from engine.agents.memory import Script
 from engine.errors import BackendError, Reason
 from engine.events import EventType, RunStatus
 from engine.history.records import RunDetail
-from tests.engine.world import World, in_world, plan_of
+from tests.engine.world import World, in_world
 
 SEEDS = range(150)
 
@@ -104,7 +104,7 @@ def test_every_run_ends_once_and_leaves_nothing(tmp_path: Path, seed: int) -> No
             if RunStatus(detail.run.status).is_terminal:
                 break
             await world.reap()
-            await world.orchestrator.resume(plan_of(text), detail, world.services)
+            await world.resume(detail, text)
         cancelled = rng.random() < 0.3
         if cancelled:
             await asyncio.sleep(rng.random() * 6)

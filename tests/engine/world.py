@@ -60,6 +60,10 @@ class Life:
             future.cancel()
 
 
+# Calls that are plain functions of what is in the engine's own memory.
+_ASKS_NOBODY = ("environment", "collections")
+
+
 class Mortal:
     """Passes calls on to something that outlives the engine, as long as the engine lives.
 
@@ -76,7 +80,10 @@ class Mortal:
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not self._life.over or name == "environment":  # asks nobody: a plain function of the store
+            if not self._life.over or name in (
+                "environment",
+                "collections",
+            ):  # asks nobody: a plain function of the store
                 return found(*args, **kwargs)
             return self._subscription() if name == "completion" else self._life.hang()
 
@@ -143,8 +150,13 @@ class World:
 
     async def recover(self, detail: RunDetail, document: str) -> RunDetail:
         """Let the present engine go on with an interrupted run, to its end."""
-        await self.orchestrator.resume(plan_of(document), detail, self.services)
+        await self.resume(detail, document)
         return await self.finish(detail.run.id)
+
+    async def resume(self, detail: RunDetail, document: str) -> None:
+        """Let the present engine go on with an interrupted run."""
+        with self.loop.outside():
+            await self.orchestrator.resume(plan_of(document), detail, self.services)
 
     async def close(self) -> None:
         """Close what was opened."""

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from engine.state.binaries import Binary
-from tests.unit.state.places import MemoryPlace, Place, RedisPlace, binary_named, kill_all_servers_below
+from tests.unit.state.places import (
+    NEVER,
+    MemoryPlace,
+    Place,
+    RedisPlace,
+    binary_named,
+    kill_all_servers_below,
+)
 
 
 @pytest.fixture
@@ -20,16 +27,22 @@ def home(tmp_path: Path) -> Iterator[Path]:
     list(kill_all_servers_below(home))
 
 
+@pytest.fixture
+def backstop() -> float:
+    """Seconds between the looks of the slow poll: it never comes, unless a test says otherwise."""
+    return NEVER
+
+
 @pytest.fixture(params=["memory", "redis", "wheel"])
-async def place(request: pytest.FixtureRequest, home: Path) -> AsyncIterator[Place]:
+async def place(request: pytest.FixtureRequest, home: Path, backstop: float) -> AsyncIterator[Place]:
     """Every store there is, open."""
     if request.param == "memory":
-        memory = MemoryPlace()
+        memory = MemoryPlace(backstop)
         await memory.store.open()
         yield memory
         await memory.close()
         return
-    redis = RedisPlace(home, binary_named(request.param))
+    redis = RedisPlace(home, binary_named(request.param), backstop)
     await redis.open()
     yield redis
     await redis.close()

@@ -21,7 +21,7 @@ from engine.state.redis_store import RedisStateStore
 from engine.state.store import JSON, RedisAccess, StateStore, TaskRecord
 
 RESULT_LIMIT = 2048
-BACKSTOP = 0.1
+NEVER = 10_000.0
 
 
 class Container(Protocol):
@@ -106,8 +106,8 @@ class Place(Protocol):
 class MemoryPlace:
     """The store in memory; a container is the store itself."""
 
-    def __init__(self) -> None:
-        self.store = MemoryStateStore(result_limit=RESULT_LIMIT, backstop=BACKSTOP)
+    def __init__(self, backstop: float) -> None:
+        self.store = MemoryStateStore(result_limit=RESULT_LIMIT, backstop=backstop)
 
     async def container(self, run_id: str) -> Container:
         return self.store
@@ -122,10 +122,10 @@ class MemoryPlace:
 class RedisPlace:
     """The store on a server of our own. `ear` listens to everything, as `redis-cli PSUBSCRIBE '*'` would."""
 
-    def __init__(self, home: Path, binary: Binary) -> None:
+    def __init__(self, home: Path, binary: Binary, backstop: float = NEVER) -> None:
         self.home = home
         self.store = RedisStateStore(
-            home, result_limit=RESULT_LIMIT, binaries=lambda: [binary], backstop=BACKSTOP
+            home, result_limit=RESULT_LIMIT, binaries=lambda: [binary], backstop=backstop
         )
         self._containers: list[RedisContainer] = []
         self._heard: list[tuple[str, str]] = []

@@ -147,6 +147,7 @@ async def test_a_result_that_was_there_before_the_waiting_is_found(place: Place)
         assert (await asyncio.wait_for(completion.wait(), 10)).result == "1"
 
 
+@pytest.mark.parametrize("backstop", [0.1])
 async def test_a_result_that_nobody_announces_is_found_by_the_slow_poll(place: Place) -> None:
     await open_run(place)
     container = await place.container(RUN)
@@ -215,6 +216,7 @@ async def test_cancelled_waiting_can_be_taken_up_again(place: Place) -> None:
     assert (await place.store.read_outcome(one.task_id)).result == "1"
 
 
+@pytest.mark.parametrize("backstop", [0.1])
 async def test_a_thousand_tasks_end_in_any_order(place: Place) -> None:
     await open_run(place)
     container = await place.container(RUN)

@@ -13,33 +13,11 @@ from engine.events import EventType, RunStatus, StepStatus
 from engine.facade import validate_file
 from engine.settings import Settings
 from engine.workflows import documents
+from tests.documentation import PAGES, REFERENCE, ROOT, prose, read, workflows
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(?P<title>.+)$", re.MULTILINE)
-
-
-def read(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
-
-
-def workflows_of(page: Path) -> list[str]:
-    """The blocks that are whole workflows, fenced as `yaml workflow`."""
-    return [
-        match["text"]
-        for match in _FENCE.finditer(read(page))
-        if match["info"].split() == ["yaml", "workflow"]
-    ]
-
-
-WORKFLOWS = [
-    pytest.param(text, id=f"{page.stem}-{number}")
-    for page in PAGES
-    for number, text in enumerate(workflows_of(page), start=1)
-]
+WORKFLOWS = [pytest.param(text, id=where) for where, text in workflows()]
 
 
 def test_the_guides_contain_whole_workflows() -> None:
@@ -59,14 +37,13 @@ def test_every_workflow_in_the_documentation_loads_without_a_warning(text: str, 
 
 def anchors_of(page: Path) -> set[str]:
     """The anchors of a page's headings, as the usual renderers make them."""
-    prose = _FENCE.sub("", read(page))
-    titles = (match["title"] for match in _HEADING.finditer(prose))
+    titles = (match["title"] for match in _HEADING.finditer(prose(page)))
     return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
-    for match in _LINK.finditer(_FENCE.sub("", read(page))):
+    for match in _LINK.finditer(prose(page)):
         target, _, anchor = match["target"].partition("#")
         if "://" in target or target.startswith("mailto:"):
             continue
@@ -78,18 +55,18 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
 
 def documented(page: str) -> set[str]:
     """Everything that stands in backquotes on a page."""
-    return set(re.findall(r"`([^`\n]+)`", _FENCE.sub("", read(DOCS / "reference" / page))))
+    return set(re.findall(r"`([^`\n]+)`", prose(REFERENCE / page)))
 
 
 def test_every_setting_is_in_the_reference_and_no_other() -> None:
-    text = read(DOCS / "reference" / "settings.md")
+    text = read(REFERENCE / "settings.md")
     rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
 
     assert rows == set(Settings.model_fields)
 
 
 def test_every_event_type_status_and_reason_is_in_the_reference_and_no_other() -> None:
-    text = read(DOCS / "reference" / "events.md")
+    text = read(REFERENCE / "events.md")
     types = set(re.findall(r"^\| `((?:run|step|item|attempt|agent)\.\w+|warning)` \|", text, re.MULTILINE))
     reasons = set(re.findall(r"^\| `(\w+)` \|", text.split("## Reasons")[1], re.MULTILINE))
 

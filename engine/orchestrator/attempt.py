@@ -54,6 +54,7 @@ class Attempt:
     ) -> None:
         self.number = number
         self._status = status
+        self._since: float | None = None
         self._run = run
         self._unit = unit
         self._services = run.services
@@ -113,6 +114,7 @@ class Attempt:
             error=outcome.error,
             exit_code=outcome.exit_code,
             kept=kept,
+            duration=self._run.elapsed(self._since),
         )
 
     async def discard(self) -> None:
@@ -155,6 +157,7 @@ class Attempt:
 
     def _note_started(self, agent_id: str) -> None:
         if self._status is StepStatus.PENDING:
+            self._since = self._services.clock.monotonic()
             self._run.record(self._move(EventType.ATTEMPT_STARTED, StepStatus.RUNNING, agent_id=agent_id))
 
     def _move(self, type_: EventType, new: StepStatus, **data: Any) -> Event:

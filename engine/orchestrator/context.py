@@ -119,6 +119,10 @@ class RunContext:
         """Record a warning."""
         self.record(self.event(EventType.WARNING, step_id, item, message=message))
 
+    def elapsed(self, since: float | None) -> float | None:
+        """Seconds since a monotonic moment, None if that is not known."""
+        return None if since is None else round(self.services.clock.monotonic() - since, 6)
+
     # -- state ----------------------------------------------------------------------------------------
 
     def scope(self, extra: Mapping[str, Any] | None = None) -> Scope:
@@ -223,6 +227,7 @@ class Track:
         self._run = run
         self._step_id = step_id
         self._item = item
+        self._since: float | None = None  # monotonic, of this engine: unknown after a recovery
         self.status = status
 
     @property
@@ -239,6 +244,8 @@ class Track:
 
     def started(self) -> tuple[Event, ...]:
         """The event of starting; none if it runs already (a platform failure is tried again in place)."""
+        if self._since is None and self.status is StepStatus.PENDING:
+            self._since = self._run.services.clock.monotonic()
         return () if self.status is StepStatus.RUNNING else (self._move(self._started, StepStatus.RUNNING),)
 
     def retrying(self, outcome: Outcome, delay: float, next_attempt_at: str) -> Event:
@@ -261,6 +268,7 @@ class Track:
             error=outcome.error,
             result=outcome.result,
             exit_code=outcome.exit_code,
+            duration=self._run.elapsed(self._since),
             **data,
         )
 

@@ -61,6 +61,7 @@ class RunExecutor:
         self._status = RunStatus(prior.run.status)
         self._created_at = prior.run.created_at
         self._elapsed = elapsed
+        self._began = services.clock.monotonic()
         self._top = {
             step.id: self._top_level(step) for step in plan.steps.values() if step.parent is not None
         }
@@ -219,7 +220,8 @@ class RunExecutor:
             status, reason = RunStatus.FAILED, reason
         if self._status is RunStatus.PENDING:
             await self._move(EventType.RUN_STARTED, RunStatus.RUNNING)
-        await self._move(EventType.RUN_FINISHED, status, reason=reason, error=error)
+        duration = None if self._elapsed else run.elapsed(self._began)
+        await self._move(EventType.RUN_FINISHED, status, reason=reason, error=error, duration=duration)
         await run.tell_status(self._document())
         try:
             await self._services.store.close_run(run.run_id)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.state.link import Command, CommandError, Link
 from engine.state.private_files import write_private_file
 
 ENGINE = "agentainer"
@@ -78,6 +79,67 @@ def runs_open_to_all(user: Mapping[bytes, Any]) -> set[str]:
     keys = user.get(b"keys", b"")  # a list before 7.0
     text = (b" ".join(keys) if isinstance(keys, list) else keys).decode("utf-8", errors="replace")
     return set(re.findall(r"workflow:([A-Za-z0-9_-]+)(?=\s|$)", text))
+
+
+class Admission:
+    """Lets tasks in, each to what is its own.
+
+    Args:
+        shared: whether the server is used by others, too: their default user is not ours to change.
+
+    Attributes:
+        makes_users: whether the server lets us make users at all.
+    """
+
+    def __init__(self, *, shared: bool) -> None:
+        self.makes_users = True
+        self._shared = shared
+        self._secret = b""
+        self._version: tuple[int, ...] = ()
+        self._inherited: set[str] | None = None  # runs that an earlier engine opened to all
+
+    def load(self, secret_file: Path) -> None:
+        """Load the home's secret."""
+        self._secret = load_secret(secret_file)
+
+    async def look_around(self, link: Link) -> None:
+        """Find out what the server behind a fresh link lets us do, and what an earlier engine has done."""
+        self._version = link.version
+        if self._inherited is not None:
+            return
+        self._inherited = set()
+        if self._shared:
+            probe = f"{ENGINE}-probe-{secrets.token_hex(4)}"
+            made, _ = await link.send([("ACL", "SETUSER", probe, "reset"), ("ACL", "DELUSER", probe)])
+            self.makes_users = not isinstance(made, CommandError)
+            return
+        (user,) = await link.send([("ACL", "GETUSER", "default")])
+        if isinstance(user, dict) and b"on" in user.get(b"flags", ()):
+            self._inherited = runs_open_to_all(user)
+
+    def login_of(self, run_id: str) -> tuple[str, str]:
+        """User and password of a run's tasks; only where the server lets us make users."""
+        return user_of(run_id), password_of(self._secret, run_id)
+
+    def admit(self, run_ids: Iterable[str], open_to_all: set[str]) -> list[Command]:
+        """The commands that make the users of runs; `open_to_all` are all runs that ask no password."""
+        if not self.makes_users:
+            return []
+        users: list[Command] = [
+            run_user(run_id, password_of(self._secret, run_id), self._version) for run_id in run_ids
+        ]
+        return [*users, *self._default_user(open_to_all)]
+
+    def dismiss(self, run_id: str, open_to_all: set[str]) -> list[Command]:
+        """The commands that remove the user of a run, which also ends its connections."""
+        if not self.makes_users:
+            return []
+        if self._inherited:
+            self._inherited.discard(run_id)
+        return [("ACL", "DELUSER", user_of(run_id)), *self._default_user(open_to_all)]
+
+    def _default_user(self, open_to_all: set[str]) -> list[Command]:
+        return [] if self._shared else [open_user(open_to_all | (self._inherited or set()), self._version)]
 
 
 def _keys_of(run_id: str) -> tuple[str, ...]:

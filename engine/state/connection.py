@@ -165,13 +165,12 @@ class Connection:
         return link if link is not None and self.up.is_set() and not link.lost.done() else None
 
     async def _establish(self) -> None:
-        link = await self._connect()
+        link = self.link = await self._connect()
         try:
             await self._prepare(link)
         except BaseException:
             link.abort()
             raise
-        self.link = link
         link.lost.add_done_callback(lambda _: self.up.clear())
         if not link.lost.done():
             self.up.set()

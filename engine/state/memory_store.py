@@ -26,6 +26,7 @@ from engine.state.values import (
     ERROR_LIMIT,
     Found,
     agent_document,
+    bounded,
     encode,
     outcome_of,
     read_back,
@@ -239,7 +240,7 @@ class MemoryStateStore:
         self._check_up()
         for key, text in ((keys.result(task_id), result), (keys.error(task_id), error)):
             if text is not None and self._keys.get(key) is None:
-                self._keys.set(key, text.encode("utf-8", errors="replace"))
+                self._keys.set(key, bounded(text.encode("utf-8", errors="replace"), key))
         self._keys.expire(*self._task_keys(task_id))
         message = keys.ERROR if error is not None else keys.COMPLETED
         if self._announced.get(task_id) != message:

@@ -99,11 +99,12 @@ class OpenRun:
         return ("EVAL", scripts.ESTABLISH, 2, *names, self.document, *pairs)
 
     def restore(self) -> list[Command]:
-        """The commands that put back the rest, after Redis has lost everything."""
+        """The commands that put back the rest, after Redis has lost it."""
         commands: list[Command] = []
-        commands += [("RPUSH", key, *items) for key, items in self.lists.items() if items]
-        commands += [("SADD", key, *items) for key, items in self.sets.items() if items]
+        for add, collected in (("RPUSH", self.lists), ("SADD", self.sets)):
+            commands += [("EVAL", scripts.RESTORE, 1, key, add, *items) for key, items in collected.items()]
         for task_id, task in self.live.items():
+            commands.append(("LREM", keys.tasks(self.run_id), 0, task_id))
             commands += task.commands(self.run_id, task_id)
         return commands
 

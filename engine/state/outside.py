@@ -74,8 +74,14 @@ class OutsideServer:
     async def stop_script(self, link: Link) -> None:
         """Scripts may be anyone's here: wait until they end."""
 
+    async def abandon(self, link: Link | None) -> None:
+        """Opening has failed: let go of it."""
+        await self.close(link)
+
     async def close(self, link: Link | None) -> None:
-        """It goes on."""
+        """Let go of it; it goes on."""
+        if link is not None:
+            link.abort()
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import StateStoreError, UnavailableError
-from engine.state import acl, keys, scripts
+from engine.state import keys, scripts
+from engine.state.acl import Admission
 from engine.state.binaries import Binary, find_binaries
 from engine.state.completions import CompletionRouter, Waiting
 from engine.state.connection import Connection, all_granted, store_error
@@ -28,7 +28,7 @@ from engine.state.store import (
     TaskOutcome,
     TaskRecord,
 )
-from engine.state.values import ERROR_LIMIT, Found, decode_name, encode, outcome_of, update_message
+from engine.state.values import ERROR_LIMIT, Found, bounded, decode_name, encode, outcome_of, update_message
 
 STATE_LIMIT = 64 << 20
 """Bytes of a run's state, or of one list or set beside it, that are read."""
@@ -76,10 +76,7 @@ class RedisStateStore:
             self._connect_listener, self._commands, self.read_outcome, backstop=backstop
         )
         self._runs: dict[str, OpenRun] = {}
-        self._secret = b""
-        self._version: tuple[int, ...] = ()
-        self._has_acl = True
-        self._inherited: set[str] | None = None  # runs of a dead engine that are open to all
+        self._admission = Admission(shared=self._server.shared)
         self._is_told_of_keys = False
         self._is_open = False
 
@@ -93,12 +90,14 @@ class RedisStateStore:
             return
         make_private_directory(self._directory)
         try:
-            self._secret = acl.load_secret(self._directory / "secret")
+            self._admission.load(self._directory / "secret")
             await self._commands.open()
             self._is_open = True
             await self._router.open()
         except BaseException as error:
-            await self.close()
+            await self._router.close()
+            await self._server.abandon(await self._commands.release())
+            self._is_open = False
             if isinstance(error, CommandError | StateStoreError | OSError):
                 raise UnavailableError(f"Redis cannot be used: {error}") from error
             raise
@@ -111,8 +110,6 @@ class RedisStateStore:
         await self._router.close()
         link = await self._commands.release()
         await self._server.close(link)
-        if link is not None:
-            link.abort()
 
     # -- runs -------------------------------------------------------------------------------------------
 
@@ -130,7 +127,7 @@ class RedisStateStore:
         run = OpenRun.of(run_id, text, state, open_access=open_access, collections=collections)
         commands = await self._restored([run], self._commands.demand)
         self._runs[run_id] = run
-        await self._commands.demand([*commands, *self._admission([run_id])])
+        await self._commands.demand([*commands, *self._admission.admit([run_id], self._open_to_all())])
 
     async def update_run(self, run_id: str, document: Mapping[str, JSON]) -> None:
         """See `StateStore`."""
@@ -148,10 +145,7 @@ class RedisStateStore:
         """See `StateStore`."""
         run = self._runs.pop(run_id, None)
         collections = run.collections if run else set()
-        if self._inherited:
-            self._inherited.discard(run_id)
-        if self._has_acl:
-            await self._commands.demand([("ACL", "DELUSER", acl.user_of(run_id)), *self._open_user()])
+        await self._commands.demand(self._admission.dismiss(run_id, self._open_to_all()))
         of_the_run: list[Argument] = [keys.document(run_id), keys.state(run_id)]
         of_the_run += [keys.tasks(run_id), keys.jobs(run_id), *collections]
         commands: list[Command] = [("EXPIRE", key, keys.KEEP_SECONDS) for key in of_the_run]
@@ -176,7 +170,7 @@ class RedisStateStore:
                 run.collections |= found
                 run.scan_due = False
         else:
-            found = run.collections
+            found = set(run.collections)
         read = await self._read_state(run_id, sorted(found))
         if run is None:
             return read.decoded(run_id)
@@ -186,10 +180,11 @@ class RedisStateStore:
             read.sets |= more.sets
         if not read.exists:
             await self._commands.demand(await self._restored([run], self._commands.demand))
-            raise StateStoreError(
-                f"the keys of run {run_id} were gone from Redis: flushed, evicted or deleted",
-                hint="its state was put back as the engine last knew it",
-            )
+            if run.fields and not read.fields:
+                raise StateStoreError(
+                    f"the keys of run {run_id} were gone from Redis: flushed, evicted or deleted",
+                    hint="its state was put back as the engine last knew it",
+                )
         run.fields, run.lists, run.sets = read.fields, read.lists, read.sets
         return read.decoded(run_id)
 
@@ -262,7 +257,8 @@ class RedisStateStore:
         commands: list[Command] = []
         for key, text in ((keys.result(task_id), result), (keys.error(task_id), error)):
             if text is not None:
-                commands.append(("SET", key, text.encode("utf-8", errors="replace"), "NX"))
+                data = bounded(text.encode("utf-8", errors="replace"), key)
+                commands.append(("SET", key, data, "NX"))
             commands.append(("EXPIRE", key, keys.KEEP_SECONDS))
         commands.append(("EXPIRE", keys.task(task_id), keys.KEEP_SECONDS))
         message = keys.ERROR if error is not None else keys.COMPLETED
@@ -289,10 +285,9 @@ class RedisStateStore:
         place = {"REDIS_HOST": there.host, "REDIS_PORT": str(there.port)}
         if access is RedisAccess.OPEN:
             return {**place, "REDIS_URL": there.url}
-        if self._has_acl:
-            user, password = acl.user_of(run_id), acl.password_of(self._secret, run_id)
-        else:
-            user, password = own.username, own.password
+        user, password = own.username, own.password
+        if self._admission.makes_users:
+            user, password = self._admission.login_of(run_id)
         login = {"REDIS_USERNAME": user, "REDIS_PASSWORD": password} if password else {}
         return {**place, **login, "REDIS_URL": replace(there, username=user, password=password).url}
 
@@ -318,35 +313,21 @@ class RedisStateStore:
 
         Users come last: no task may write to a state that is only half there.
         """
-        self._version = link.version
 
         async def demand(commands: Sequence[Command]) -> list[Any]:
             return all_granted(commands, await link.send(commands))
 
         (told,) = await link.send([_TELL_OF_KEYS])
         self._is_told_of_keys = not isinstance(told, CommandError)
-        if self._inherited is None:
-            await self._look_around(link)
+        await self._admission.look_around(link)
+        if not self._admission.makes_users:
+            self._note("it does not let us make users, so tasks get the login of redis_url")
         for run in list(self._runs.values()):
             try:
                 await demand(await self._restored([run], demand))
             except StateStoreError as error:  # what a task did to its own keys must not keep all others out
                 self._note(f"run {run.run_id}: {error.message}")
-        await demand(self._admission(self._runs))
-
-    async def _look_around(self, link: Link) -> None:
-        """Find out what the server lets us do, and which runs an earlier engine opened to all."""
-        self._inherited = set()
-        if not self._server.shared:
-            (user,) = await link.send([("ACL", "GETUSER", "default")])
-            if isinstance(user, dict) and b"on" in user.get(b"flags", ()):
-                self._inherited = acl.runs_open_to_all(user)
-            return
-        probe = f"{acl.ENGINE}-probe-{secrets.token_hex(4)}"
-        made, _ = await link.send([("ACL", "SETUSER", probe, "reset"), ("ACL", "DELUSER", probe)])
-        self._has_acl = not isinstance(made, CommandError)
-        if not self._has_acl:
-            self._note("it does not let us make users, so tasks get the login of redis_url")
+        await demand(self._admission.admit(self._runs, self._open_to_all()))
 
     async def _restored(
         self, runs: Sequence[OpenRun], demand: Callable[[Sequence[Command]], Awaitable[list[Any]]]
@@ -358,25 +339,12 @@ class RedisStateStore:
             commands += [("PERSIST", key) for key in (keys.tasks(run.run_id), keys.jobs(run.run_id))]
             if fresh:
                 commands += run.restore()
-            run.scan_due = not fresh or bool(
-                known
-            )  # others may have made lists and sets while we were not told
+            # Others may have made lists and sets while we were not told.
+            run.scan_due = not fresh or bool(known)
         return commands
 
-    def _admission(self, run_ids: Iterable[str]) -> list[Command]:
-        """The commands that let the tasks of these runs in, each to what is its own."""
-        if not self._has_acl:
-            return []
-        users: list[Command] = [
-            acl.run_user(run_id, acl.password_of(self._secret, run_id), self._version) for run_id in run_ids
-        ]
-        return [*users, *self._open_user()]
-
-    def _open_user(self) -> list[Command]:
-        if self._server.shared:
-            return []  # the default user of others is not ours to change
-        to_all = {run.run_id for run in self._runs.values() if run.open_access}
-        return [acl.open_user(to_all | (self._inherited or set()), self._version)]
+    def _open_to_all(self) -> set[str]:
+        return {run.run_id for run in self._runs.values() if run.open_access}
 
     def _on_push(self, push: list[Any]) -> None:
         """Keys below `workflow:` were changed, by anyone but us."""

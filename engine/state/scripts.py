@@ -16,6 +16,13 @@ redis.call('PERSIST', KEYS[2])
 return {fresh and 1 or 0, known and 1 or 0}
 """
 
+RESTORE = """
+-- Fill a key unless it is there. KEYS: the key. ARGV: the command that adds an item, then the items.
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  for i = 2, #ARGV do redis.call(ARGV[1], KEYS[1], ARGV[i]) end
+end
+"""
+
 READ = """
 -- Read whole keys, but none that takes more than ARGV[1] bytes. KEYS[1] is only looked for.
 -- Returns for each of the others {type, bytes, content}.

@@ -137,6 +137,13 @@ class OwnServer:
         self._file.unlink(missing_ok=True)
         self._known = None
 
+    async def abandon(self, link: Link | None) -> None:
+        """Opening has failed: end the server if it was started for this, leave it if it was there before."""
+        if self._process is not None:
+            await self.close(link)
+        elif link is not None:
+            link.abort()
+
     # -- taking over ------------------------------------------------------------------------------------
 
     async def _adopt(self, known: _Known, on_push: PushHandler) -> Link | None:
@@ -148,7 +155,8 @@ class OwnServer:
                 if isinstance(error.__cause__, ConnectionRefusedError):
                     return None
                 if not isinstance(error.__cause__, TimeoutError):
-                    self._known = None  # another's server has its port, and has been told the password
+                    # Another's server has its port, and has been told the password.
+                    self._known = _Known(known.port, secrets.token_hex(32), 0)
                     return None
             else:
                 pid = await _pid_of(link)
@@ -300,7 +308,8 @@ def _spawn(binary: Binary, work: Path, known: _Known, hosts: list[str]) -> subpr
         "appendonly no",
         f"maxmemory {memory // 2}",  # a task that writes without end gets an error; the machine lives
         "maxmemory-policy noeviction",
-        "proto-max-bulk-len 67108864",
+        "proto-max-bulk-len 134217728",
+        "client-output-buffer-limit normal 268435456 134217728 60",  # whoever does not read is cut off
         "lua-time-limit 1000",
         "tcp-keepalive 60",
         'logfile ""',

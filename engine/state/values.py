@@ -19,6 +19,9 @@ from engine.state.store import JSON, TaskOutcome, TaskRecord
 ERROR_LIMIT = 64 * 1024
 """Bytes of an error text that are read."""
 
+VALUE_LIMIT = 64 << 20
+"""Bytes of one value that are written. A server cuts off who sends it more than it takes."""
+
 _PREVIEW = 120
 
 
@@ -35,16 +38,31 @@ def encode(value: JSON, where: str) -> bytes:
     """A value as compact JSON in UTF-8.
 
     Raises:
-        StateStoreError: it is not JSON; names `where`.
+        StateStoreError: it is not JSON, or too large; names `where`.
     """
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise StateStoreError(f"{where} cannot be written to Redis as JSON: {error}") from None
     try:
-        return text.encode()
+        data = text.encode()
     except UnicodeEncodeError:  # a lone surrogate: only its escape can be written
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        data = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    return bounded(data, where)
+
+
+def bounded(data: bytes, where: str) -> bytes:
+    """The same bytes.
+
+    Raises:
+        StateStoreError: there are too many of them for one value; names `where`.
+    """
+    if len(data) > VALUE_LIMIT:
+        raise StateStoreError(
+            f"{where} is too large for Redis: {len(data)} bytes, at most {VALUE_LIMIT} are written",
+            hint="keep large data in files or a store of your own, and its place in the state",
+        )
+    return data
 
 
 def decode(data: bytes) -> JSON:

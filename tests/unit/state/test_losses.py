@@ -152,6 +152,41 @@ async def test_a_flushed_server_is_named_and_the_state_put_back(redis: RedisPlac
     assert await redis.store.read_state(RUN) == {"a": 1, "list": [1]}
 
 
+async def test_a_run_s_document_that_a_task_deletes_is_put_back_and_nothing_doubled(
+    redis: RedisPlace,
+) -> None:
+    container = await open_run(redis, a=1)
+    one = task(RUN)
+    async with redis.store.completion(one.task_id):
+        await redis.store.put_task(one, "agent")
+        await container.rpush(RUN, "list", "1")
+        await redis.store.read_state(RUN)
+        await container.hset(RUN, "a", "2")
+        await container.rpush(RUN, "list", "2")
+        await container.do("DEL", f"workflow:{RUN}")
+        assert await redis.store.read_state(RUN) == {"a": 2, "list": [1, 2]}
+        assert await redis.store.read_state(RUN) == {"a": 2, "list": [1, 2]}
+        assert await container.get(f"workflow:{RUN}") == '{"status":"running"}'
+        assert await container.do("LRANGE", f"workflow:{RUN}:tasks", 0, -1) == [one.task_id.encode()]
+
+
+async def test_a_value_that_is_too_large_for_redis_is_refused_before_it_is_sent(
+    redis: RedisPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.state.values.VALUE_LIMIT", 1000)
+    await open_run(redis, a=1)
+    for act in (
+        redis.store.write_state(RUN, StateChanges(set={"big": "x" * 1000})),
+        redis.store.put_task(task(RUN, big="x" * 1000), "agent"),
+        redis.store.announce(task(RUN).task_id, result='"' + "x" * 1000 + '"', error=None),
+    ):
+        with pytest.raises(
+            StateStoreError, match=r"too large for Redis: \d+ bytes, at most 1000 are written"
+        ):
+            await act
+    assert await redis.store.read_state(RUN) == {"a": 1}
+
+
 async def test_an_evicted_state_is_put_back_when_its_run_is_opened_again(redis: RedisPlace) -> None:
     await open_run(redis, a=1)
     await redis.person.do("DEL", f"workflow:{RUN}:state")
@@ -238,14 +273,17 @@ async def test_cancelled_calls_do_not_mix_up_the_answers_of_others(redis: RedisP
 async def test_a_run_whose_keys_a_task_has_ruined_does_not_keep_the_others_from_coming_back(
     redis: RedisPlace,
 ) -> None:
-    await open_run(redis, a=1)
+    container = await open_run(redis, a=1)
     await open_run(redis, OTHER, b=2)
-    ruined = redis.store._runs[RUN]
-    # As if it had turned a list of its state into something that cannot be put back.
-    ruined.lists[f"workflow:{RUN}:state".encode()] = [b"not a list"]
-    os.kill(server_facts(redis.home)["pid"], signal.SIGKILL)
+    await container.do("DEL", f"workflow:{RUN}")
+    await container.set_key(f"workflow:{RUN}:state", b"not a hash")
+    await redis.person.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert await redis.store.read_state(OTHER) == {"b": 2}
-    assert any(RUN in note for note in redis.store.notes)
+    assert f"workflow:{RUN}:state in Redis holds a value of another type" in redis.store.describe()
+    with pytest.raises(
+        StateStoreError, match=f"workflow:{RUN}:state in Redis holds a string, expected a hash"
+    ):
+        await redis.store.read_state(RUN)
 
 
 async def test_the_state_of_a_run_is_read_up_to_a_limit(

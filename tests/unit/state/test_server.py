@@ -231,6 +231,16 @@ async def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         await store_at(tmp_path / "file").open()
 
 
+async def test_a_server_that_was_started_in_vain_is_not_left_running(
+    home: Path, binary: Binary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.state.redis_store._CONNECT_SECONDS", 0)  # the listener never gets through
+    store = store_at(home, binary)
+    with pytest.raises(UnavailableError, match="Redis cannot be used"):
+        await store.open()
+    assert list(kill_all_servers_below(home)) == []
+
+
 # -- taking over ------------------------------------------------------------------------------------------
 
 ENGINE = """

@@ -79,7 +79,7 @@ KEYS: tuple[Key, ...] = (
     Key("list", "top", "home,g", "cursor_first", "First", "To the first row"),
     Key("list", "bottom", "end,G", "cursor_last", "Last", "To the last row"),
     Key("list", "open", "enter", "choose", "Open", "Open the selected row", True, display="enter"),
-    Key("app", "palette", "colon", "command_palette", "Menu", "Find a command", True, display=":"),
+    Key("app", "palette", "colon,ctrl+p", "command_palette", "Menu", "Find a command", True, display=":"),
     Key("app", "help", "question_mark,f1", "help", "Help", "This list of keys", True, True, "?"),
     Key("app", "quit", "q", "quit", "Quit", "Leave; asks first while runs are in progress", True, True),
     Key("dialog", "previous", "left", "app.focus_previous", "Previous", "To the button or field before"),

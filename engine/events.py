@@ -70,7 +70,7 @@ class EventType(StrEnum):
     RUN_CANCELLING = "run.cancelling"  # old, status, by
     RUN_FINISHED = "run.finished"  # old, status, reason?, error?
     STEP_STARTED = "step.started"  # old, status
-    STEP_WAITING = "step.waiting"  # why: "slot" | "image" | "start", detail?
+    STEP_WAITING = "step.waiting"  # why: "slot"
     STEP_EXPANDED = "step.expanded"  # values: [JSON], one item each, in order; workers: bool
     STEP_RETRYING = "step.retrying"  # old, status, delay (s), next_attempt_at, error, reason
     # old, status, reason?, error?, result?, exit_code?, reused?: bool,

@@ -1,22 +1,14 @@
-"""The command line: reads the arguments, calls the verb, and turns what goes wrong into a message and a code.
+"""The entry point: what has to happen before anything is imported, and Ctrl-C from the first moment on.
 
-Nothing heavy is imported here: `--help`, `--version` and `validate` must answer at once (docs/dependencies.md
-says why this is argparse and not a framework). A verb's module is imported when the verb is called.
+Nothing heavy may be imported on the way to a verb: `--help`, `--version` and `validate` must answer at once
+(docs/dependencies.md says why the command line is argparse and not a framework).
 """
 
 from __future__ import annotations
 
 import gc
-import importlib
 import os
-import sys
-from argparse import Namespace
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
-from agentainer_tui.commands.console import err, out, prepare_streams
-from agentainer_tui.commands.parser import VERBS, command_parser, dashboard_parser
-from engine.errors import AgentainerError, DocumentError, UsageError
+from collections.abc import Sequence
 
 # Importing makes tens of thousands of objects that all stay: looking for garbage among them every 700
 # takes a fifth of the time of a short command. This often is enough for the long ones, too.
@@ -25,113 +17,13 @@ gc.set_threshold(50_000, 20, 20)
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 CANCELLED = 130
-# More problems than this are for `validate`; a refusal must fit on a screen.
-_PROBLEMS_SHOWN = 15
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. `SystemExit` leaves it for `--help` and usage errors."""
-    prepare_streams()
     try:
-        options = parse(list(sys.argv[1:] if argv is None else argv))
-    except AgentainerError as error:
-        return report(error)
-    if getattr(options, "version", False):
-        out.line(f"agentainer {_version()}")
-        return 0
-    try:
-        return _verb(options.verb)(options)
-    except AgentainerError as error:
-        return report(error)
+        from agentainer_tui.commands.dispatch import dispatch
+
+        return dispatch(argv)
     except KeyboardInterrupt:
         return CANCELLED
-    except Exception as error:
-        expected = _expected(error)
-        if expected is not None:
-            return report(expected)
-        from agentainer_tui.commands.crash import report_crash
-
-        return report_crash(error, options)
-
-
-def parse(arguments: list[str]) -> Namespace:
-    """The arguments as a namespace; `verb` is the command, or `dashboard` where none was said."""
-    word = _first_word(arguments)
-    if word in VERBS or "--help" in arguments[:1] or "-h" in arguments[:1]:
-        options, rest = command_parser().parse_known_args(arguments)
-        if rest:
-            verb = f"{options.verb} " if options.verb else ""
-            raise UsageError(f"not understood: {' '.join(rest)}", hint=f"see `agentainer {verb}--help`")
-        return options
-    if word and not Path(word).exists():
-        import difflib
-
-        near = difflib.get_close_matches(word, VERBS, n=1)
-        raise UsageError(
-            f"there is no directory and no command {word!r}",
-            hint=f"did you mean `agentainer {near[0]}`?"
-            if near
-            else "`agentainer --help` lists the commands",
-        )
-    options = dashboard_parser().parse_args(arguments)
-    options.verb = "dashboard"
-    return options
-
-
-def report(error: AgentainerError) -> int:
-    """Say what was found and what to do, on stderr; returns the error's exit code."""
-    if isinstance(error, DocumentError):
-        shown = error.problems[:_PROBLEMS_SHOWN]
-        for problem in shown:
-            err.line(str(problem))
-        if len(error.problems) > len(shown):
-            err.line(
-                f"… and {len(error.problems) - len(shown)} more: `agentainer validate FILE` lists them all"
-            )
-        if error.problems:
-            return error.exit_code
-    err.line(f"error: {error.message}")
-    if error.hint:
-        err.line("\n".join(f"  {line}" for line in error.hint.splitlines()))
-    return error.exit_code
-
-
-def _verb(name: str) -> Callable[[Namespace], int]:
-    target = VERBS.get(name, "dashboard:dashboard")
-    module, function = target.split(":")
-    found: Callable[[Namespace], int] = getattr(
-        importlib.import_module(f"agentainer_tui.commands.{module}"), function
-    )
-    return found
-
-
-def _first_word(arguments: list[str]) -> str:
-    """The first argument that is neither an option of ours nor its value."""
-    words = iter(arguments)
-    for word in words:
-        if word in ("--home", "--redis-url", "--backend"):
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return ""
-
-
-def _expected(error: BaseException) -> AgentainerError | None:
-    """The mistake we know inside an exception group of a task group, if there is nothing else in it."""
-    if isinstance(error, AgentainerError):
-        return error
-    if isinstance(error, ExceptionGroup):
-        inner = [_expected(part) for part in error.exceptions]
-        if all(inner):
-            return inner[0]
-    return None
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("agentainer")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agentainer_tui import cli
+from agentainer_tui.cli import main
+from agentainer_tui.commands import dispatch
 from agentainer_tui.commands.remarks import remarks_told
 from engine.errors import AgentainerError, DocumentError, Problem, UnavailableError, UsageError
 
@@ -24,8 +25,8 @@ def run_verb(monkeypatch: pytest.MonkeyPatch, error: BaseException, *more: str) 
     def verb(options: Namespace) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "_verb", lambda name: verb)
-    return cli.main(["run", "x", *more])
+    monkeypatch.setattr(dispatch, "_verb", lambda name: verb)
+    return main(["run", "x", *more])
 
 
 def test_a_known_error_is_a_message_with_what_to_do(
@@ -155,3 +156,24 @@ def test_what_the_engine_logs_is_a_note_and_its_traceback_a_file(tmp_path: Path)
         f"run abc: ZeroDivisionError: by zero; the details are in {report}",
     ]
     assert "Traceback" in report.read_text()
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+import agentainer_tui.cli
+
+class Interrupting:
+    def find_spec(self, *asked):
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.exit(agentainer_tui.cli.main(["history"]))
+"""
+
+
+def test_ctrl_c_is_quiet_from_the_first_import_on() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (130, "")

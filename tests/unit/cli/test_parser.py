@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agentainer_tui.cli import main, parse
+from agentainer_tui.cli import main
+from agentainer_tui.commands.dispatch import parse
 from agentainer_tui.commands.parser import VERBS, command_parser
 from engine.errors import UsageError
 

@@ -25,7 +25,8 @@ _SECRET_LENGTH = 64  # hex digits
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # nothing that is a wildcard or a separator in a rule
 
 _GRANTED = (
-    *("+@read", "+@write", "+@blocking", "+@pubsub", "+@scripting", "+@transaction", "+@connection", "+time"),
+    *("+@read", "+@write", "+@blocking", "+@pubsub", "+@scripting", "+@transaction", "+@connection"),
+    *("+select", "+time"),
     # Some of these tell about, or touch, more than the keys that the command names.
     *("-@admin", "-@dangerous", "-scan", "-randomkey", "-dbsize", "-pubsub", "-memory"),
     *("-script", "+script|load", "+script|exists"),

@@ -48,11 +48,13 @@ class RedisContainer:
         return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     async def refused(self, *command: str | bytes | int) -> bool:
-        """Whether Redis refuses a command for want of rights."""
+        """Whether Redis refuses a command for want of rights, or does not have it."""
         try:
             await self.do(*command)
         except RedisError as error:
-            return "permission" in str(error) or "command not allowed" in str(error)
+            return any(
+                words in str(error) for words in ("permission", "command not allowed", "unknown command")
+            )
         return False
 
     async def get(self, key: str) -> str | None:

@@ -24,6 +24,7 @@ from engine.agents.docker_link import EngineLink
 from engine.agents.docker_network import Block, bindable, ensure_network
 from engine.agents.docker_spec import (
     INSTANCE_LABEL,
+    Traits,
     check_limits,
     check_name,
     info_of_inspect,
@@ -107,16 +108,15 @@ class DockerBackend:
             address=address,
             deadlines=self._deadlines,
             images=Images(calls, address, self._deadlines.silence),
-            network=self._network,
+            traits=Traits(self._network, init=False),
             starts=asyncio.Semaphore(self._max_starts),
-            init=False,
             interruptions=lambda: events.interruptions,
             restore_network=self._ensure_network,
         )
         try:
             self._info = await calls("ask what it is", "info", deadline=self._deadlines.connect)
             self._check_engine(address)
-            self._link.init = self._init and await self._has_init(calls)
+            self._link.traits = await self._traits(calls)
             await self._ensure_network()
             await events.open()
         except BackendError as error:
@@ -160,10 +160,10 @@ class DockerBackend:
                 hint="switch Docker Desktop to Linux containers",
             )
 
-    async def _has_init(self, calls: Calls) -> bool:
+    async def _traits(self, calls: Calls) -> Traits:
         version = await calls("ask for its version", "version")
         parts = {part.get("Name") for part in version.get("Components") or ()}
-        return "docker-init" in parts
+        return Traits(self._network, init=self._init and "docker-init" in parts)
 
     async def _ensure_network(self) -> None:
         self._block = await ensure_network(self._engine.calls, self._network, self._block)

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.agents.backend import AgentSpec
 from engine.agents.docker_calls import Calls, EngineRefusedError
-from engine.agents.docker_spec import INSTANCE_LABEL, container_config, labels
+from engine.agents.docker_spec import INSTANCE_LABEL, Traits, container_config, labels
 from engine.errors import BackendError, Reason
 
 NOT_FOUND = 127
@@ -33,7 +33,7 @@ class Made:
 
 
 async def make_container(
-    calls: Calls, spec: AgentSpec, *, network: str, init: bool, late: Callable[[Any], None]
+    calls: Calls, spec: AgentSpec, traits: Traits, *, late: Callable[[Any], None]
 ) -> Made:
     """Create the container, or take the one of that name if it is for the same attempt.
 
@@ -43,14 +43,13 @@ async def make_container(
     Args:
         calls: to the engine.
         spec: what to make.
-        network: the name of the network that agents share.
-        init: whether `docker-init` is process 1.
+        traits: what all containers of this engine have in common.
         late: is given the engine's answer if it comes when nobody waits for it any more.
 
     Raises:
         BackendError: it cannot be made.
     """
-    config = container_config(spec, network=network, init=init)
+    config = container_config(spec, traits)
     doing = f"create {spec.name}"
     for _ in range(_TRIES):
         try:

@@ -86,9 +86,7 @@ class Container:
             if not self.id:
                 link = self._link
                 try:
-                    made = await make_container(
-                        link.calls, spec, network=link.network, init=link.init, late=self._created_late
-                    )
+                    made = await make_container(link.calls, spec, link.traits, late=self._created_late)
                 except BackendError as error:
                     if error.reason is Reason.IMAGE_ERROR:
                         link.images.forget(spec.image)

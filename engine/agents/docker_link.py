@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.agents.docker_calls import Calls, Deadlines
 from engine.agents.docker_connection import Address
 from engine.agents.docker_images import Images
+from engine.agents.docker_spec import Traits
 
 if TYPE_CHECKING:
     from engine.agents.docker_container import Container
@@ -22,9 +23,8 @@ class EngineLink:
     Attributes:
         instance: this home's id.
         calls, address, deadlines, images: ways to the engine.
-        network: the name of the network that agents share.
+        traits: what all containers have in common.
         starts: bounds the starts at one time.
-        init: whether the engine has `docker-init`.
         interruptions: how often the event stream broke.
         restore_network: makes our network anew after somebody removed it.
         by_id: the containers that events are for.
@@ -35,9 +35,8 @@ class EngineLink:
     address: Address
     deadlines: Deadlines
     images: Images
-    network: str
+    traits: Traits
     starts: asyncio.Semaphore
-    init: bool
     interruptions: Callable[[], int]
     restore_network: Callable[[], Awaitable[None]]
     by_id: dict[str, Container] = field(default_factory=dict)

@@ -29,7 +29,8 @@ class Output:
 
     Attached before the start, it sees every byte without a log in between. When that connection ends although
     the container goes on, or when nobody can say whether it ended too early, everything is delivered again
-    from the engine's log (`LogSink.restart`).
+    from the engine's log (`LogSink.restart`): while the container runs for those who watch, and once more
+    after its exit.
 
     Args:
         address: where the engine is.
@@ -61,6 +62,7 @@ class Output:
         self._delivered = 0
         self._stream: EngineStream | None = None
         self._cut = False
+        self._following = False
         self._task: asyncio.Task[None] | None = None
 
     async def attach(self) -> None:
@@ -83,6 +85,8 @@ class Output:
     async def complete(self) -> None:
         """The container has exited: returns when all that it wrote has been delivered."""
         self._exited.set()
+        if self._following and self._stream is not None:
+            self._stream.close()  # the log is read once more in any case
         while self._task is not None and not self._task.done():
             before = self._delivered
             await asyncio.wait({self._task}, timeout=self._deadlines.drain)
@@ -101,15 +105,16 @@ class Output:
             before = self._interruptions()
             if await self._copy(attached, FrameParser()) and await self._exit_known(before):
                 return
-        tries = 0
-        while tries < _TRIES_AFTER_EXIT:
-            follow = not self._exited.is_set()
-            before = self._interruptions()
-            whole = await self._copy_log(follow=follow)
-            if whole and (not follow or await self._exit_known(before)):
-                return
-            tries += not follow
+        while not self._exited.is_set():
+            # For those who watch. When the engine rotates a log that is being followed, lines can be missing.
+            self._following = True
+            await self._copy_log(follow=True)
+            self._following = False
             await self._exit_within(_PAUSE)
+        for _ in range(_TRIES_AFTER_EXIT):
+            if await self._copy_log(follow=False):
+                return
+            await asyncio.sleep(_PAUSE)
         _log.warning("the output of container %s could not be read to its end", self._id[:12])
 
     async def _exit_known(self, interruptions: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,8 @@ INSTANCE_LABEL = "agentainer.instance"
 # Docker refuses containers with less memory (6 MiB).
 _LEAST_MEMORY = 6 << 20
 _HOSTNAME_LIMIT = 63
-# What is kept of the output by the engine itself, for engines of ours that take a container over.
+# What is kept of the output by the engine itself, for engines of ours that take a container over. The driver
+# `local` is faster and keeps bytes that are not UTF-8, but loses the ends of lines longer than 16 KiB (20.10).
 _LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "100m", "max-file": "2"}}
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 _EXITED = re.compile(r"Exited \((-?\d+)\)")
@@ -25,6 +27,19 @@ _PHASES = {
     "paused": AgentPhase.RUNNING,
     "restarting": AgentPhase.RUNNING,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is the same for all containers of one engine.
+
+    Attributes:
+        network: the name of the network that agents share.
+        init: let `docker-init` be process 1, which passes signals on and reaps; the engine must have it.
+    """
+
+    network: str
+    init: bool
 
 
 def check_name(name: str) -> None:
@@ -73,19 +88,13 @@ def check_limits(limits: Limits, *, cpus: int, memory_bytes: int, gpus: bool) ->
         )
 
 
-def container_config(spec: AgentSpec, *, network: str, init: bool) -> dict[str, Any]:
-    """The body of the engine's create call.
-
-    Args:
-        spec: the agent.
-        network: the name of the network that agents share.
-        init: let `docker-init` be process 1, which passes signals on and reaps; the engine must have it.
-    """
+def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
+    """The body of the engine's create call."""
     host: dict[str, Any] = {
         "RestartPolicy": {"Name": "no"},
         "LogConfig": _LOG_CONFIG,
         "SecurityOpt": ["no-new-privileges"],
-        "Init": init,
+        "Init": traits.init,
         **_limits(spec.limits),
     }
     config: dict[str, Any] = {
@@ -103,7 +112,7 @@ def container_config(spec: AgentSpec, *, network: str, init: bool) -> dict[str, 
         # Without a network of its own, not even the `none` network, it starts twice as fast.
         config["NetworkDisabled"] = True
     else:
-        host["NetworkMode"] = network
+        host["NetworkMode"] = traits.network
         host["ExtraHosts"] = ["host.docker.internal:host-gateway"]
     if isinstance(spec.command, str):
         # The shell is the entry point: an entry point of the image would get the shell as its arguments.

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from engine.agents import docker_spec
 from engine.agents.backend import AgentPhase
 from engine.agents.docker import DockerBackend
 from tests.backend_contract import Recording, begin, make_spec, soon
@@ -44,7 +45,6 @@ async def test_a_running_container_is_read_from_its_beginning_without_gaps_or_re
     await soon(later.start(spec.name))
     end = await soon(later.wait(spec.name))
     assert (end.code, end.lost) == (6, False)
-    assert sink.restarts == 1
     assert sink.text("stdout").decode() == "".join(f"line {i}\n" for i in range(1, 301))
     assert sink.text("stderr").decode() == "".join(f"err {i}\n" for i in range(1, 301))
     for stream in ("stdout", "stderr"):
@@ -133,5 +133,21 @@ async def test_long_lines_and_bytes_come_back_from_the_log_as_they_were(
     sink = Recording()
     await soon(later.adopt(spec.name, sink))
     await soon(later.wait(spec.name))
-    # Docker's log files are JSON: bytes that are not UTF-8 do not survive in them.
+    # The engine's log files are JSON: bytes that are not UTF-8 do not survive in them.
     assert sink.text() == before.text().replace(b"\200\377", "\ufffd\ufffd".encode())
+
+
+async def test_nothing_is_missing_of_a_log_that_was_rotated_while_it_was_read(
+    backend: DockerBackend, later: DockerBackend, instance: str, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(docker_spec._LOG_CONFIG, "Config", {"max-size": "200k", "max-file": "50"})
+    script = "i=0; while [ $i -lt 40 ]; do seq 1 1000; i=$((i+1)); sleep 0.02; done"
+    spec = make_spec(instance, script, image)
+    before = await begin(backend, spec)
+    await before.says(b"\n500\n")
+    await backend.close()
+
+    sink = Recording()
+    await soon(later.adopt(spec.name, sink))
+    await soon(later.wait(spec.name))
+    assert sink.text().decode() == "".join(f"{number}\n" for number in range(1, 1001)) * 40

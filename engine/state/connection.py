@@ -20,7 +20,7 @@ DEADLINE = 15.0
 """Seconds that a call may take, with all reconnecting in between."""
 
 _ADVICE = {
-    "NOPERM": "the user in redis_url may not do this; see docs/how-to/watch-redis.md for what it needs",
+    "NOPERM": "the user in redis_url needs more rights: reading, writing, scripts, pub/sub on all channels",
     "OOM": "Redis has reached its memory limit; finish or cancel runs with large results or inputs",
     "MISCONF": "the Redis server cannot save to its disk and refuses writes; look at its log",
     "READONLY": "redis_url names a replica; give the address of the primary",
@@ -38,7 +38,7 @@ def store_error(command: Command, error: CommandError) -> StateStoreError:
     if "WRONGTYPE" in str(error):
         return StateStoreError(
             f"{key} in Redis holds a value of another type than it should ({name} was refused)",
-            hint="a task has overwritten it; see docs/how-to/watch-redis.md for what stands where",
+            hint="a task has overwritten it; tasks change single fields with HSET, RPUSH and SADD",
         )
     return StateStoreError(f"Redis refused {name} {key}: {error}", hint=_ADVICE.get(error.code, ""))
 

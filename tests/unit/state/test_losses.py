@@ -302,6 +302,16 @@ async def test_the_state_of_a_run_is_read_up_to_a_limit(
         await redis.store.read_state(RUN)
 
 
+async def test_of_a_huge_result_only_the_beginning_is_taken(redis: RedisPlace) -> None:
+    container = await open_run(redis)
+    one = task(RUN)
+    await container.set_key(f"task:{one.task_id}:result", b'"' + b"x" * (50 << 20) + b'"')
+    outcome = await redis.store.read_outcome(one.task_id)
+    assert outcome.result is None
+    assert "holds 52428802 bytes, more than" in (outcome.problem or "")
+    assert len(outcome.problem or "") < 500
+
+
 async def test_keys_below_the_state_of_a_foreign_kind_are_no_trouble(redis: RedisPlace) -> None:
     container = await open_run(redis, a=1)
     await container.do("SET", f"workflow:{RUN}:state:else", "1")

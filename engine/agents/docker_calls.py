@@ -12,7 +12,6 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from docker.errors import APIError, DockerException
-from requests.exceptions import RequestException
 
 from engine.errors import BackendError, Reason
 
@@ -163,7 +162,7 @@ class Calls:
         except APIError as error:
             words = str(error.explanation or error)
             raise EngineRefusedError(doing, error.status_code or 500, words) from None
-        except (DockerException, RequestException, OSError) as error:
+        except (DockerException, OSError, ValueError) as error:  # what requests raises are OSErrors
             raise EngineSilentError(doing, f"the connection to the Docker engine broke: {error}") from None
 
     def close(self) -> None:

@@ -16,8 +16,8 @@ INSTANCE_LABEL = "agentainer.instance"
 # Docker refuses containers with less memory (6 MiB).
 _LEAST_MEMORY = 6 << 20
 _HOSTNAME_LIMIT = 63
-# What is kept of the output by the engine itself, for engines of ours that take a container over. The driver
-# `local` is faster and keeps bytes that are not UTF-8, but loses the ends of lines longer than 16 KiB (20.10).
+# What Docker itself keeps of the output, for engines of ours that take a container over. The driver `local`
+# is faster and keeps bytes that are not UTF-8, but (20.10) loses the ends of lines longer than 16 KiB.
 _LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "100m", "max-file": "2"}}
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 _EXITED = re.compile(r"Exited \((-?\d+)\)")

@@ -53,7 +53,7 @@ async def _execute(settings: Settings, begin: Begin, *, as_json: bool) -> int:
             if as_json:
                 print_json(detail.to_json())
             else:
-                print_summary(detail)
+                print_summary(detail, settings)
     return EXIT_CODES[RunStatus(record.status)]
 
 

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 _FAILURES_SHOWN = 8
 _LOG_LINES = 6
 _LOG_TAIL = 200
-_RESULT_LIMIT = 4_000
+_RESULT_LIMIT = 2_000
+_RESULT_LINES = 16
 _ONE_LINE = 100
 
 
-def print_summary(detail: RunDetail) -> None:
+def print_summary(detail: RunDetail, settings: Settings) -> None:
     """The outcome on a line, and the result of the last step that has one."""
     run = detail.run
     out.write(f"{clean(run.workflow)} {run.id}: {outcome_of(run)}; {counts(detail)}\n")
@@ -34,7 +35,10 @@ def print_summary(detail: RunDetail) -> None:
     last = next((step for step in reversed(detail.steps) if step.result is not None), None)
     if last is not None and run.status in (RunStatus.COMPLETED, RunStatus.PARTIALLY_COMPLETED):
         out.line(f"result of {label(last.id, None)}:")
-        out.write(result_text(last.result, limit=_RESULT_LIMIT) + "\n")
+        lines = result_text(last.result, limit=_RESULT_LIMIT).splitlines()
+        out.write("".join(f"{line}\n" for line in lines[:_RESULT_LINES]))
+        if (left := len(lines) - _RESULT_LINES) > 0:
+            out.line(f"… {counted(left, 'more line')}: {command(settings, 'show', run.id, '--json')}")
 
 
 def outcome_of(run: RunRecord) -> str:

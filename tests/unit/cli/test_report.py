@@ -115,22 +115,38 @@ def test_tolerated_failures_of_a_completed_run_are_one_line(
     assert shown == f"tolerated: each[3] failed (agentainer show a1b2c3d4e5f6 --home {tmp_path})\n"
 
 
-def test_the_summary_ends_with_the_last_result(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_ends_with_the_last_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     steps = (step("one", "completed", result={"a": 1}), step("two", "skipped"))
-    print_summary(RunDetail(replace(RUN, status="completed", reason=None, error=None), {}, steps))
+    detail = RunDetail(replace(RUN, status="completed", reason=None, error=None), {}, steps)
+    print_summary(detail, Settings(home=tmp_path))
 
     assert capsys.readouterr().out == (
         'sample a1b2c3d4e5f6: completed in 3.2s; 2 steps: 1 completed, 1 skipped\nresult of one:\n{"a": 1}\n'
     )
 
 
-def test_the_summary_of_a_failed_run_says_why_and_shows_no_result(capsys: pytest.CaptureFixture[str]) -> None:
-    print_summary(RunDetail(RUN, {}, (step("one", "completed", result=1), failed("two"))))
+def test_the_summary_of_a_failed_run_says_why_and_shows_no_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detail = RunDetail(RUN, {}, (step("one", "completed", result=1), failed("two")))
+    print_summary(detail, Settings(home=tmp_path))
 
     assert capsys.readouterr().out == (
         "sample a1b2c3d4e5f6: failed in 3.2s (task_failed); 2 steps: 1 completed, 1 failed\n"
         "  step 'two' failed\n"
     )
+
+
+def test_a_long_result_is_cut_and_the_rest_is_a_command_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = replace(RUN, status="completed", reason=None, error=None)
+    steps = (step("one", "completed", result={"numbers": list(range(100))}),)
+    print_summary(RunDetail(run, {}, steps), Settings(home=tmp_path))
+    shown = capsys.readouterr().out.splitlines()
+
+    assert len(shown) == 19
+    assert shown[-1] == f"… 88 more lines: agentainer show a1b2c3d4e5f6 --json --home {tmp_path}"
 
 
 def test_a_result_is_text_as_it_is_or_json_and_never_endless() -> None:

@@ -181,6 +181,8 @@ class Attempt:
             await self._stop()
             outcome = failed(Reason.TIMED_OUT, f"did not finish within its timeout of {timeout:g} s")
         else:
+            if end.note:
+                self._run.warn(end.note, *self._where)
             outcome = judge(
                 end, told, stdout=capture.stdout, stderr_tail=capture.stderr_tail, stopped=stopped
             )

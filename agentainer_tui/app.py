@@ -22,7 +22,7 @@ from agentainer_tui.palette import DashboardCommands
 from agentainer_tui.screens.home import HomeScreen
 from agentainer_tui.screens.run import RunScreen
 from agentainer_tui.text import clean, clean_lines, counted, duration
-from agentainer_tui.theme import DARK, LIGHT
+from agentainer_tui.theme import DARK, LIGHT, Palette
 from agentainer_tui.views import RunView, elapsed
 from engine.errors import AgentainerError, UnavailableError
 
@@ -68,6 +68,7 @@ class DashboardApp(App[int]):
         self.facts: EngineFacts | None = None
         self.failure: Exception | None = None
         self._now = now
+        self._palette: tuple[str, Palette] | None = None
         self._leaving = False
         self._last_tick = 0.0
         self.changes: Signal[Changes] = Signal(self, "changes")
@@ -81,6 +82,13 @@ class DashboardApp(App[int]):
         self._timer = self.set_interval(_FLUSH, self._publish, pause=True)
         await self.push_screen(HomeScreen(self.feed, self.directory, now=self._now))
         self._live()
+
+    @property
+    def palette(self) -> Palette:
+        """The colours that widgets paint with, made anew when the theme changes."""
+        if self._palette is None or self._palette[0] != self.theme:
+            self._palette = (self.theme, Palette.of(self.current_theme))
+        return self._palette[1]
 
     # -- events ---------------------------------------------------------------------------------------
 

@@ -1,7 +1,12 @@
-"""The two themes of our own, dark and light; the signs and words of statuses are in `looks.py`."""
+"""The two themes of our own, and the palette that widgets paint with; signs and words are in `looks.py`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual.color import Color
 from textual.theme import Theme
 
 DARK = Theme(
@@ -61,3 +66,65 @@ LIGHT = Theme(
         "block-cursor-text-style": "none",
     },
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """What the line-drawing widgets paint with: foregrounds by name, and the two backgrounds of a cursor.
+
+    Made once per theme. Component classes would do the same, but each of them is a node of its own whenever
+    Textual works out the styles of a widget, and there would be a dozen on every widget.
+    """
+
+    inks: Mapping[str, Style]
+    cursor: Style
+    cursor_blurred: Style
+
+    @classmethod
+    def of(cls, theme: Theme) -> Palette:
+        """The palette of a theme, Textual's own ones too."""
+        if theme.ansi:
+            inks = {name: Style.parse(style) for name, style in _ANSI.items()}
+            return cls(inks, Style(reverse=True), Style(underline=True))
+        colours = theme.to_color_system().generate()
+        paper = Color.parse(colours["background"])
+        text = Color.parse(colours["foreground"])
+        inks = {
+            name: Style(color=Color.parse(colours[colour]).rich_color) for name, colour in _COLOURS.items()
+        }
+        inks |= {
+            "text": Style(color=text.rich_color),
+            "strong": Style(color=text.rich_color, bold=True),
+            "muted": Style(color=paper.blend(text, 0.62).rich_color),
+            "faint": Style(color=paper.blend(text, 0.38).rich_color),
+        }
+        tint = Color.parse(colours["primary"])
+        return cls(
+            inks,
+            Style(bgcolor=paper.blend(tint, 0.22).rich_color),
+            Style(bgcolor=paper.blend(text, 0.07).rich_color),
+        )
+
+
+_COLOURS = {
+    "accent": "accent",
+    "running": "primary",
+    "success": "success",
+    "warning": "warning",
+    "error": "error",
+    "key": "primary",
+    "number": "secondary",
+}
+_ANSI = {
+    "text": "default",
+    "strong": "bold",
+    "muted": "bright_black",
+    "faint": "bright_black",
+    "accent": "cyan",
+    "running": "blue",
+    "success": "green",
+    "warning": "yellow",
+    "error": "red",
+    "key": "cyan",
+    "number": "magenta",
+}

@@ -2,70 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from agentainer_tui.looks import LOOKS, UNICODE, UNKNOWN, Glyphs
+from agentainer_tui.looks import LOOKS, UNKNOWN, Glyphs
 from agentainer_tui.text import fit
-
-INKS = (
-    "text", "strong", "muted", "faint", "accent", "running", "success", "warning", "error", "key", "number",
-)  # fmt: skip
+from agentainer_tui.theme import Palette
 
 
 class Inked(ScrollView):
     """A scrolling widget that draws its own lines, with the colours of the theme by name."""
 
-    COMPONENT_CLASSES = {*(f"ink--{name}" for name in INKS), "row--cursor", "row--cursor-blurred"}  # noqa: RUF012
     DEFAULT_CSS = """
-    Inked {
-        overflow-x: hidden;
-        scrollbar-size-vertical: 1;
-        & > .ink--text { color: $foreground; }
-        & > .ink--strong { color: $foreground; text-style: bold; }
-        & > .ink--muted { color: $foreground 62%; }
-        & > .ink--faint { color: $foreground 38%; }
-        & > .ink--accent { color: $accent; }
-        & > .ink--running { color: $primary; }
-        & > .ink--success { color: $success; }
-        & > .ink--warning { color: $warning; }
-        & > .ink--error { color: $error; }
-        & > .ink--key { color: $primary; }
-        & > .ink--number { color: $secondary; }
-        & > .row--cursor { background: $primary 22%; }
-        & > .row--cursor-blurred { background: $foreground 7%; }
-        &:ansi > .row--cursor { text-style: reverse; }
-        &:ansi > .ink--muted, &:ansi > .ink--faint { color: ansi_bright_black; }
-    }
+    Inked { overflow-x: hidden; scrollbar-size-vertical: 1; }
     """
-
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
-        self._inks: dict[str, Style] = {}
 
     def ink(self, name: str) -> Style:
         """The foreground style of a colour name; the background stays whatever the row has."""
-        if name not in self._inks:
-            full = self.get_component_rich_style(f"ink--{name}")
-            self._inks[name] = Style(color=full.color, bold=full.bold, dim=full.dim)
-        return self._inks[name]
+        return self.palette.inks[name]
 
     def status_ink(self, status: str) -> Style:
         """The foreground style of a status."""
         return self.ink(LOOKS.get(status, UNKNOWN).ink)
 
-    def notify_style_update(self) -> None:
-        """A new theme: colours are looked up again."""
-        self._inks.clear()
-        super().notify_style_update()
+    @property
+    def palette(self) -> Palette:
+        """The colours of the app's theme."""
+        app: Any = self.app
+        palette: Palette = app.palette
+        return palette
 
     @property
     def glyphs(self) -> Glyphs:
         """The signs that this terminal can show, as the app found out."""
-        glyphs: Glyphs = getattr(self.app, "glyphs", UNICODE)
+        app: Any = self.app
+        glyphs: Glyphs = app.glyphs
         return glyphs
 
     @property

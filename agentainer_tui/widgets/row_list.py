@@ -153,7 +153,7 @@ class RowList(Inked, can_focus=True):
     def _base(self, place: int) -> Style:
         if place != self._cursor:
             return self.rich_style
-        return self.get_component_rich_style("row--cursor" if self.has_focus else "row--cursor-blurred")
+        return self.rich_style + (self.palette.cursor if self.has_focus else self.palette.cursor_blurred)
 
     def _empty_line(self, y: int, width: int) -> Strip:
         row = Row().gap(2)

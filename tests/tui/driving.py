@@ -20,7 +20,7 @@ from agentainer_tui.screens.run import RunScreen
 from tests.tui.fake_client import FakeClient
 
 DEADLINE = 20.0
-_LOOK = 0.01  # between two looks; the app runs meanwhile
+_LOOK = 0.04  # between two looks, each of which draws the screen; the app runs meanwhile
 
 
 @asynccontextmanager

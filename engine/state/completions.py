@@ -7,6 +7,7 @@ every message, after every reconnect, and on a slow poll while anyone waits.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from engine.state import keys
 from engine.state.connection import Connection
 from engine.state.link import Command, CommandError, Link, PushHandler
 from engine.state.store import TaskOutcome
+
+_log = logging.getLogger("agentainer")
 
 _PATIENCE = 300.0  # seconds without Redis, after which waiting for an announcement is given up
 _AT_ONCE = 500  # tasks looked after in one round trip
@@ -153,6 +156,8 @@ class CompletionRouter:
                 await self.listener.run([("PING",)])  # notices a connection that is dead and does not know
             except StateStoreError as error:
                 self._give_up_if_away_for_good(error)
+            except Exception:  # a patrol that ended would leave tasks waiting for ever
+                _log.exception("looking after the tasks that are waited for")
 
     async def _sweep(self) -> None:
         """Wake everyone whose task has left something."""

@@ -188,7 +188,7 @@ class Connection:
         while True:
             try:
                 await self._establish()
-            except (AgentainerError, CommandError, LinkLostError) as error:
+            except (AgentainerError, CommandError, OSError) as error:
                 self._trouble = str(error)
             except Exception as error:
                 self._trouble = f"internal error: {type(error).__name__}: {error}"

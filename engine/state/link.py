@@ -126,13 +126,14 @@ class Link(asyncio.Protocol):
 
     Attributes:
         lost: done when the connection is gone, whatever the cause.
-        server, version: what the server says it is, such as `redis` and `(7, 0, 15)`.
+        server, version, mode: what the server says it is, such as `redis`, `(7, 0, 15)` and `standalone`.
     """
 
     def __init__(self, on_push: PushHandler) -> None:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.server = ""
         self.version: tuple[int, ...] = ()
+        self.mode = ""
         self._on_push = on_push
         self._reader = hiredis.Reader(replyError=CommandError, notEnoughData=_INCOMPLETE)
         self._pending: deque[_Batch] = deque()
@@ -233,10 +234,13 @@ class Link(asyncio.Protocol):
                 raise reply
         if not isinstance(replies[0], dict):
             raise LinkLostError(f"{address.place}: what answers is not Redis")
-        facts = {key: value for key, value in replies[0].items() if isinstance(value, bytes)}
-        self.server = facts.get(b"server", b"redis").decode("ascii", errors="replace")
-        version = facts.get(b"version", b"0").decode("ascii", errors="replace")
-        self.version = tuple(int(part) for part in version.split(".") if part.isdigit())
+        facts = {
+            key: value.decode("ascii", errors="replace")
+            for key, value in replies[0].items()
+            if isinstance(value, bytes)
+        }
+        self.server, self.mode = facts.get(b"server", "redis"), facts.get(b"mode", "standalone")
+        self.version = tuple(int(part) for part in facts.get(b"version", "0").split(".") if part.isdigit())
 
     def _take(self, reply: Any) -> None:
         if isinstance(reply, hiredis.PushNotification):

@@ -68,6 +68,12 @@ class OutsideServer:
                 f"Redis at {place} is version {found}, {oldest} or later is needed",
                 hint="without redis_url, a server of our own is started",
             )
+        if link.mode == "cluster":
+            link.abort()
+            raise UnavailableError(
+                f"Redis at {place} is a cluster, which spreads the keys of a run over several servers",
+                hint="give the address of a single server; without redis_url, one of our own is started",
+            )
         self._name = f"{link.server.capitalize()} {'.'.join(map(str, link.version))}"
         return link
 

@@ -31,6 +31,7 @@ _START_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
 _STOP_SECONDS = 3.0
 _HUNG_AFTER = 3  # connects without an answer, until a server counts as hung and is killed
+_DYING_SECONDS = 0.02
 _PORT_TRIES = 5
 _INSTALL = "install redis-server or valkey-server 6.2 or later, or set redis_url to a server that runs"
 
@@ -110,7 +111,7 @@ class OwnServer:
 
     async def bind(self, link: Link) -> None:
         """Have the server that runs listen where it should."""
-        wanted = " ".join(self._hosts())
+        wanted = _bindings(self._hosts())
         current = (await link.send([("CONFIG", "GET", "bind")]))[0]
         if current == {b"bind": wanted.encode()}:
             return
@@ -151,19 +152,21 @@ class OwnServer:
         for _ in range(_HUNG_AFTER):
             try:
                 link = await Link.connect(self._address(known), on_push, timeout=_CONNECT_SECONDS)
-            except (LinkLostError, CommandError) as error:
+            except CommandError:
+                break
+            except LinkLostError as error:
                 if isinstance(error.__cause__, ConnectionRefusedError):
                     return None
-                if not isinstance(error.__cause__, TimeoutError):
-                    # Another's server has its port, and has been told the password.
-                    self._known = _Known(known.port, secrets.token_hex(32), 0)
-                    return None
+                await asyncio.sleep(_DYING_SECONDS)  # one that is just dying resets connections first
             else:
                 pid = await _pid_of(link)
                 self._remember(_Known(known.port, known.password, pid or known.pid))
                 await self.bind(link)
                 return link
-        await self._kill(known.pid)
+        if not self._is_gone(known.pid) and self._is_ours(known.pid):
+            await self._kill(known.pid)
+        else:  # someone else is at its port, and has been told the password
+            self._known = _Known(known.port, secrets.token_hex(32), 0)
         return None
 
     def _remember(self, known: _Known) -> None:
@@ -294,11 +297,16 @@ async def _pid_of(link: Link) -> int | None:
     return None
 
 
+def _bindings(hosts: list[str]) -> str:
+    """The setting `bind`. The gateway may vanish with its network (`-`); loopback may not."""
+    return " ".join([hosts[0], *(f"-{host}" for host in hosts[1:])])
+
+
 def _spawn(binary: Binary, work: Path, known: _Known, hosts: list[str]) -> subprocess.Popen[bytes]:
     """Write the configuration and start the program in it. No secret is on its command line."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     settings = (
-        f"bind {' '.join(hosts)}",
+        f"bind {_bindings(hosts)}",
         f"port {known.port}",
         "protected-mode no",  # it would refuse containers; who may enter is in the ACL
         "aclfile users.acl",

@@ -241,6 +241,14 @@ async def test_an_old_server_is_refused(home: Path, binary: Binary, monkeypatch:
             await store_for(home, f"redis://127.0.0.1:{port}").open()
 
 
+async def test_a_cluster_is_refused(home: Path, binary: Binary) -> None:
+    while (port := free_port()) > 55_000:  # its members talk to each other at the port 10,000 above
+        pass
+    async with foreign_server(home / "foreign", binary, "cluster-enabled yes", port=port):
+        with pytest.raises(UnavailableError, match=rf"Redis at 127.0.0.1:{port} is a cluster"):
+            await store_for(home, f"redis://127.0.0.1:{port}").open()
+
+
 async def test_tls_is_spoken_and_certificates_are_checked(home: Path, binary: Binary) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make a certificate with")

@@ -139,6 +139,15 @@ async def test_the_gateway_may_become_known_later(home: Path, binary: Binary) ->
         assert store.environment(RUN, RedisAccess.OPEN, containerised=True)["REDIS_HOST"] == SECOND_LOOPBACK
 
 
+async def test_a_gateway_that_has_vanished_does_not_keep_the_server_from_starting(
+    home: Path, binary: Binary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_has_address", lambda host: True)
+    monkeypatch.setattr(server, "_free_port", lambda hosts, find=server._free_port: find(hosts[:1]))
+    async with opened(store_at(home, binary), "203.0.113.7") as store:
+        assert await store.read_state(RUN) == {}
+
+
 @pytest.mark.parametrize("gateway", [None, "203.0.113.7", "not an address"])
 async def test_without_a_gateway_of_this_machine_containers_use_docker_s_name_for_it(
     home: Path, gateway: str | None

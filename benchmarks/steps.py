@@ -14,11 +14,14 @@ CHAIN = 20
 FAN = 50
 # More simultaneous container starts than this gain nothing on two cores, and hung dockerd at 32.
 AT_ONCE = 4
+NETWORK = "agentainer-network"
 
 
-def document(count: int, kind: str, image: str | None) -> str:
-    """A workflow of `count` steps of a kind that do nothing."""
+def document(count: int, kind: str, image: str | None, *, alone: bool = False) -> str:
+    """A workflow of `count` steps of a kind that do nothing; `alone`: without network and Redis."""
     step = {"type": kind, "command": ["true"]} | ({"image": image} if image else {})
+    if alone:
+        step |= {"network": "none", "redis_access": "none"}
     steps = [{"id": f"s{number}", **step} for number in range(count)]
     return json.dumps({"name": "bench", "config": {"max_parallel": AT_ONCE}, "steps": steps})
 
@@ -38,19 +41,24 @@ def process_figures() -> Iterator[Figure]:
 
 
 def docker_figures(image: str) -> Iterator[Figure]:
-    """Containers against `docker run` from a shell."""
+    """Containers against `docker run` from a shell: on the same network, and with no network of their own."""
+    same = f"docker run --rm --network {NETWORK} {image} true"
+    bare = f"docker run --rm {image} true"
+    chain = "for i in $(seq {count}); do {once}; done"
+    fan = "seq {count} | xargs -P {at_once} -I% {once}"
     with tempfile.TemporaryDirectory() as directory:
-        once = f"docker run --rm {image} true"
-        chain = f"for i in $(seq {CHAIN}); do {once}; done"
-        fan = f"seq {FAN} | xargs -P {AT_ONCE} -I% {once}"
-        for name, count, kind, floor_name, shell, target in (
-            ("one container step", 1, "sequential", "docker run", once, None),
-            ("chain of 20 containers", CHAIN, "sequential", "docker run loop", chain, 0.95),
-            ("fan-out of 50 containers", FAN, "parallel", f"docker run, {AT_ONCE} at once", fan, 0.95),
+        for name, count, kind, alone, loop, once, target in (
+            ("one container step", 1, "sequential", False, chain, same, None),
+            ("chain of 20 containers", CHAIN, "sequential", False, chain, same, 0.95),
+            ("fan-out of 50 containers", FAN, "parallel", False, fan, same, 0.95),
+            ("chain of 20, network: none", CHAIN, "sequential", True, chain, bare, 0.55),
+            ("fan-out of 50, network: none", FAN, "parallel", True, fan, bare, 0.55),
         ):
-            ours = _ours(Path(directory), document(count, kind, image), "docker")
+            ours = _ours(Path(directory), document(count, kind, image, alone=alone), "docker")
+            shell = loop.format(count=count, at_once=AT_ONCE, once=once)
             value, floor = interleaved(ours, ["sh", "-c", shell])
-            yield Figure(name, value, floor_name, floor, target=target)
+            where = "bridge" if alone else "same network"
+            yield Figure(name, value, f"docker run, {where}", floor, target=target)
 
 
 def _ours(directory: Path, text: str, backend: str) -> list[str]:

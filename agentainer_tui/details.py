@@ -67,8 +67,8 @@ def heading(text: str) -> list[Line]:
     return [(), line(text, "strong")]
 
 
-def output_lines(step: StepView, item: ItemView | None, now: float) -> list[Line]:
-    """Status, time, error and result."""
+def output_lines(run: RunView, step: StepView, item: ItemView | None, now: float) -> list[Line]:
+    """Status, time, error, warnings and result."""
     node = item if item is not None else step
     look = LOOKS.get(node.status, UNKNOWN)
     words = look.word + (f", {reason_words(node.reason)}" if node.reason else "")
@@ -83,6 +83,10 @@ def output_lines(step: StepView, item: ItemView | None, now: float) -> list[Line
     if node.error:
         lines += heading("Error")
         lines += [line(row, "error") for row in clean_lines(node.error.rstrip("\n"))]
+    warnings = [text for about, text in run.warnings if about in (None, step.id)]
+    if warnings:
+        lines += heading("Warnings")
+        lines += [line(row, "warning") for text in warnings[-20:] for row in clean_lines(text)]
     if node.result is not None:
         lines += [*heading("Result"), *value_lines(node.result)]
     elif item is None and step.items:

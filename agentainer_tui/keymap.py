@@ -68,6 +68,8 @@ KEYS: tuple[Key, ...] = (
     Key("run", "details", "2", "pane('details')", "Details", "Go to the log and the details"),
     Key("text", "up", "up,k", "scroll_up", "Up", "One line up"),
     Key("text", "down", "down,j", "scroll_down", "Down", "One line down"),
+    Key("text", "left", "left,h", "scroll_left", "Left", "To the left, where lines are long"),
+    Key("text", "right", "right,l", "scroll_right", "Right", "To the right, where lines are long"),
     Key("text", "page_up", "pageup", "page_up", "Page up", "One page up"),
     Key("text", "page_down", "pagedown", "page_down", "Page down", "One page down"),
     Key("text", "top", "home,g", "scroll_home", "Top", "To the beginning"),

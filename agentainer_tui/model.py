@@ -101,9 +101,8 @@ class _Draft:
 
     def warned(self, event: Event, data: Mapping[str, Any]) -> None:
         """A warning, kept with the run."""
-        known: tuple[str, ...] = self._changes.get("warnings", self._view.warnings)
-        where = f"{event.step_id}: " if event.step_id else ""
-        self._changes["warnings"] = (*known, f"{where}{data.get('message', '')}")
+        known = self._changes.get("warnings", self._view.warnings)
+        self._changes["warnings"] = (*known, (event.step_id, str(data.get("message", ""))))
 
     # -- steps and items ------------------------------------------------------------------------------
 

@@ -93,7 +93,10 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run with everything below it, as of the event `seq`; `tally` counts its steps by status."""
+    """A run with everything below it, as of the event `seq`.
+
+    `tally` counts its steps by status; `warnings` are texts with the step that they are about, if any.
+    """
 
     id: str
     workflow: str = ""
@@ -112,7 +115,7 @@ class RunView:
     steps: Mapping[str, StepView] = field(default_factory=dict)
     tally: Mapping[StepStatus, int] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[tuple[str | None, str], ...] = ()
     recoveries: int = 0
     created_seq: int = 0
     seq: int = 0

@@ -125,7 +125,7 @@ class HomeScreen(Screen[None]):
         rows = self._feed.runs_of(entry.name if entry is not None else None)
         self.runs.empty = self._no_runs(entry)
         self.runs.border_subtitle = counted(len(rows), "run") if rows else ""
-        self.runs.show(rows, with_workflow=entry is None)
+        self.runs.show(rows, entry.name if entry is not None else None)
 
     def _no_runs(self, entry: WorkflowEntry | None) -> tuple[str, ...]:
         if self.app.facts is None:

@@ -184,6 +184,7 @@ class RunScreen(Screen[None]):
         await asyncio.sleep(_REST)
         async for batch in self.app.client.log(attempt):
             self.details.add_log(attempt, batch)
+        self.details.end_log(attempt)
 
     @work(exclusive=True, group="input", exit_on_error=False)
     async def _read_input(self) -> None:

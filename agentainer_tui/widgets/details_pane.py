@@ -156,6 +156,11 @@ class DetailsPane(Vertical):
         if attempt == self._log_of:
             self.log_view.add(batch)
 
+    def end_log(self, attempt: AttemptKey) -> None:
+        """The attempt is over, and all of its log has been read."""
+        if attempt == self._log_of and not self.log_view.line_count:
+            self.log_view.reset("It wrote nothing.")
+
     def set_state(self, seq: int, state: Mapping[str, Any]) -> None:
         """Take the state as of an event."""
         self._state, self._state_seq = state, seq
@@ -178,7 +183,7 @@ class DetailsPane(Vertical):
         view = self.query_one(f"#{self.tab}-view", LinesView)
         match self.tab:
             case "output":
-                view.set_lines(output_lines(step, item, self._now()))
+                view.set_lines(output_lines(run, step, item, self._now()))
             case "input":
                 if self.start_seq and self.start_seq != self._state_seq:
                     self.post_message(self.Wanted("input"))

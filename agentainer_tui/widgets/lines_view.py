@@ -15,6 +15,9 @@ from textual.strip import Strip
 from agentainer_tui.keymap import bindings
 from agentainer_tui.widgets.ink import Inked
 
+# Columns that a key scrolls sideways.
+_SIDEWAYS = 8
+
 # A line: pieces of safe text, each with the name of its ink.
 Line = tuple[tuple[str, str], ...]
 
@@ -29,7 +32,7 @@ class LinesView(Inked, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("text")]
     DEFAULT_CSS = """
-    LinesView { overflow-x: auto; scrollbar-size-horizontal: 1; padding: 0 1; }
+    LinesView { overflow-x: auto; scrollbar-size-horizontal: 0; padding: 0 1; }
     LinesView.-wrap { overflow-x: hidden; }
     """
 
@@ -125,6 +128,14 @@ class LinesView(Inked, can_focus=True):
     def action_page_down(self) -> None:
         """One page down."""
         self._scroll_by_hand(self.scroll_offset.y + max(1, self.size.height - 1))
+
+    def action_scroll_left(self) -> None:
+        """Some columns to the left."""
+        self.scroll_to(x=self.scroll_offset.x - _SIDEWAYS, animate=False, force=True)
+
+    def action_scroll_right(self) -> None:
+        """Some columns to the right."""
+        self.scroll_to(x=self.scroll_offset.x + _SIDEWAYS, animate=False, force=True)
 
     def action_scroll_home(self) -> None:
         """To the beginning."""

@@ -21,6 +21,7 @@ class RowList(Inked, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
     ALLOW_SELECT = False
+    STAYS_ON_TOP = False  # whether, unless it has the focus, a cursor on the first row stays there
     HEADER = 0  # lines at the top that do not scroll
 
     class Moved(Message):
@@ -65,6 +66,8 @@ class RowList(Inked, can_focus=True):
         self._keys = keys
         self._places = {key: place for place, key in enumerate(keys)}
         place = self._places.get(old, min(self._cursor, max(0, len(keys) - 1)))
+        if self.STAYS_ON_TOP and self._cursor == 0 and not self.has_focus:
+            place = 0
         shift = place - self._cursor
         self._cursor = place
         self._resize()

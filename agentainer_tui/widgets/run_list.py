@@ -21,6 +21,8 @@ _AHEAD = 20
 class RunList(RowList):
     """One row a run: sign and word, workflow, id, when, how long, how far, and what went wrong."""
 
+    STAYS_ON_TOP = True
+
     class NearEnd(Message):
         """The end of what is known is near."""
 
@@ -28,12 +30,14 @@ class RunList(RowList):
         super().__init__(id=id)
         self._now = now
         self._rows: dict[str, RunRow] = {}
-        self._with_workflow = True
+        self._workflow: str | None = None
 
-    def show(self, rows: Sequence[RunRow], *, with_workflow: bool) -> None:
-        """Take the runs, newest first."""
+    def show(self, rows: Sequence[RunRow], workflow: str | None) -> None:
+        """Take the runs of a workflow (None: of all), newest first."""
         self._rows = {row.id: row for row in rows}
-        self._with_workflow = with_workflow
+        if workflow != self._workflow:
+            self._workflow = workflow
+            self.action_cursor_first()
         keys = [row.id for row in rows]
         if keys == self.keys:
             self.refresh()
@@ -63,17 +67,20 @@ class RunList(RowList):
         look, ink = LOOKS.get(run.status, UNKNOWN), self.status_ink(run.status)
         muted, faint = self.ink("muted"), self.ink("faint")
         row.gap().put(f"{self.glyphs.of(run.status)} ", ink).cell(look.word, WORD_WIDTH, ink).gap()
-        if self._with_workflow and width >= 40:
+        if self._workflow is None and width >= 40:
             row.cell(run.workflow, max(8, min(26, (width - 40) // 2 + 4)), self.ink("text")).gap()
-        row.cell(run.id, 12 if width >= 64 else 6, faint).gap()
+        shown = 12 if width >= 72 else 6
+        row.cell(run.id[:shown], shown, faint).gap()
         begun = run.started_at if run.started_at is not None else run.created_at
         row.cell(ago(now - (begun if begun is not None else now)), 8, muted, right=True).gap()
         row.cell(duration(elapsed(begun, run.finished_at, now)), 7, muted, right=True).gap(2)
-        return row.cell(self._note(run), width - row.width - 1, self.ink(_note_ink(run)))
+        room = width - row.width - 1
+        return row.cell(self._note(run, room), room, self.ink(_note_ink(run)))
 
-    def _note(self, run: RunRow) -> str:
+    def _note(self, run: RunRow, room: int) -> str:
         if not run.status.is_terminal:
-            return f"{self._bar(run)}{run.done}/{run.total}" if run.total else ""
+            count = f"{run.done}/{run.total}" if run.total else ""
+            return self._bar(run) + count if room >= 12 + len(count) else count
         if run.error:
             return run.error.split("\n", 1)[0]
         if run.status == "failed" and run.reason:

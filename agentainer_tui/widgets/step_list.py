@@ -162,7 +162,7 @@ class StepList(RowList, inherit_bindings=False):
 
     def _columns(self, width: int) -> Columns:
         took, tries, word = 7, 3 if width >= 70 else 0, WORD_WIDTH if width >= 48 else 0
-        kind = 9 if width >= 110 else 0
+        kind = 9 if width >= 130 else 0
         used = 5 + (word + 1) + (tries + 1 if tries else 0) + took + 1 + (kind + 1 if kind else 0)
         room = max(8, width - used)
         widest = min(48, max(30, width // 3))

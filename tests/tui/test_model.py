@@ -63,7 +63,7 @@ def test_a_whole_run_reduces_to_what_happened() -> None:
     assert view.status is RunStatus.PARTIALLY_COMPLETED
     assert view.state == {"seed": 1, "urls": ["a", "b"], "work_results": [1, None]}
     assert view.tally == {StepStatus.COMPLETED: 3, StepStatus.SKIPPED: 1}
-    assert view.warnings == ("sum: odd",)
+    assert view.warnings == (("sum", "odd"),)
     work = view.steps["work"]
     assert work.tally == {StepStatus.COMPLETED: 1, StepStatus.FAILED: 1}
     assert [attempt.exit_code for attempt in work.items[1].attempts] == [3, 3]

@@ -101,6 +101,8 @@ class OwnServer:
         known = self._known = self._known or _read_known(self._file)
         link = None if known is None else await self._adopt(known, on_push)
         if link is None:
+            if self._process is not None:
+                await self._kill(self._process.pid)  # it is gone, or should be; and it is our child to bury
             link = await self._start(known.port if known else None, on_push)
         self._name = f"{link.server.capitalize()} {'.'.join(map(str, link.version))}"
         return link
@@ -251,6 +253,7 @@ class OwnServer:
         return [LOOPBACK, self.gateway] if self.gateway else [LOOPBACK]
 
     async def _kill(self, pid: int) -> None:
+        """End a process and wait until it has; does nothing to one that is not our server."""
         if self._is_gone(pid) or not self._is_ours(pid):
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -223,8 +223,9 @@ async def test_what_is_not_redis_is_told_so(home: Path, monkeypatch: pytest.Monk
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(replies.pop())
-        if replies:
-            writer.close()
+        if not replies:  # the last one says nothing and waits
+            await reader.read()
+        writer.close()
 
     replies = [b"", b"+OK\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"]
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:

@@ -49,7 +49,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     stack.push_async_callback(history.close)
     backend, facts, notes = await _open_backend(settings)
     stack.push_async_callback(backend.close)
-    store = RedisStateStore(settings.home, redis_url=settings.redis_url)
+    store = RedisStateStore(settings.home, redis_url=settings.redis_url, result_limit=settings.result_limit)
     await store.open(facts.gateway)
     stack.push_async_callback(store.close)
     services = Services(

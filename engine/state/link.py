@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import hiredis
 
@@ -67,22 +67,25 @@ class Address:
         Raises:
             UsageError: it is not such a URL.
         """
+        # Only here, where someone else's server is used: importing it takes longer than starting our own.
+        from redis.connection import parse_url
+
+        text = url.strip()
         try:
-            parts = urlsplit(url.strip())
-            if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-                raise ValueError("another scheme, or no host")
-            options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+            options = parse_url(text)  # type: ignore[no-untyped-call]
+            if text.startswith("unix:") or not options.get("host"):
+                raise ValueError("no host")
             return cls(
-                parts.hostname,
-                parts.port or 6379,
-                unquote(parts.username or ""),
-                unquote(parts.password or ""),
-                int(options.get("db") or parts.path.strip("/") or 0),
-                tls=parts.scheme == "rediss",
+                options["host"],
+                options.get("port", 6379),
+                options.get("username") or "",
+                options.get("password") or "",
+                int(options.get("db", urlsplit(text).path.strip("/") or 0)),
+                tls=text.startswith("rediss:"),
                 verify=options.get("ssl_cert_reqs", "required") != "none",
                 ca_file=options.get("ssl_ca_certs"),
             )
-        except ValueError:
+        except (ValueError, TypeError):
             raise UsageError(
                 "setting redis_url is not the URL of a Redis server (not shown: it may hold a password)",
                 hint="expected redis://[user:password@]host[:port][/db], or rediss:// for TLS",

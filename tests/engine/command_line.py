@@ -118,9 +118,13 @@ class LiveCommand:
         return code
 
     def end(self) -> None:
-        """Kill it if it still runs, and let go of its streams."""
-        if self.process.poll() is None:
-            self.process.kill()
+        """Have it end in good order if it still runs, kill it if it does not, let go of its streams."""
+        for asked in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # the second skips the grace
+            if self.process.poll() is not None:
+                break
+            self.process.send_signal(asked)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
         self.wait()
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         from tests import docker_images
 
         docker_images.skip_without_docker()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_server_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test that fails with its engine killed leaves a Redis server, which survives that by design."""
+    yield
+    from tests.unit.state.places import kill_all_servers_below
+
+    if left := list(kill_all_servers_below(tmp_path_factory.getbasetemp())):
+        warnings.warn(f"tests left Redis servers, killed now: {left}", stacklevel=1)
 
 
 @pytest.fixture

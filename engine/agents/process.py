@@ -103,7 +103,7 @@ class ProcessBackend:
             version=f"{platform.system()} {platform.release()}",
             cpus=os.cpu_count() or 0,
             memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            notes=("Agents are local processes of this user: not isolated, and limits are not enforced.",),
+            notes=("Agents are local processes: not isolated, limits are not enforced.",),
         )
 
     async def close(self) -> None:

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     CONDITION_FALSE = "condition_false"
     BRANCH_NOT_TAKEN = "branch_not_taken"
     SUB_WORKFLOW_FAILED = "sub_workflow_failed"
+    REJECTED = "rejected"
 
     @property
     def is_platform(self) -> bool:

@@ -63,24 +63,38 @@ class EventType(StrEnum):
 
     # workflow, digest, path?, document (text; kept in the documents table, not in the event), params,
     # backend, state (initial), retry_of?, retry_scope?, source ("cli", "dashboard", …),
-    # plan: [{id, name, type, ordinal, depends_on, parent?, image?, command?, workers?, max_concurrency?}]
+    # plan: [{id, name, type, ordinal, depends_on, parent?, image?, command?, workers?, max_concurrency?,
+    #   role? ("on_failure" | "finally"), trigger?, conditional?, routes?: [{label, targets, workflow?}],
+    #   sub_workflow?, approval? (message as written), delay? (s), cached?: bool}]
+    # parent?: {run_id, step_id, item?, attempt} = the step whose sub-workflow it is,
+    # children?: {name: {digest, path?, document}} = the workflows that its steps run (texts kept as
+    # `document` is), scheduled_for?: ISO time = the time of the schedule that started it
     RUN_CREATED = "run.created"
+    RUN_QUEUED = "run.queued"  # why: "max_active_runs" | "schedule"; it stays pending until there is room
     RUN_STARTED = "run.started"  # old, status
     RUN_RECOVERED = "run.recovered"  # instance, recoveries (how often so far)
     RUN_CANCELLING = "run.cancelling"  # old, status, by
+    # status (what the run is going to end as), reason?, error?, failed_step?: what its own steps came to,
+    # before its on_failure and finally steps have their turn; only runs that have such steps to do record it
+    RUN_SETTLED = "run.settled"
     RUN_FINISHED = "run.finished"  # old, status, reason?, error?
     STEP_STARTED = "step.started"  # old, status
-    STEP_WAITING = "step.waiting"  # why: "slot"
+    # why: "slot" | "approval" (message, due?: ISO time, default?: bool) | "delay" (due) | "image"
+    STEP_WAITING = "step.waiting"
     STEP_EXPANDED = "step.expanded"  # values: [JSON], one item each, in order; workers: bool
     STEP_RETRYING = "step.retrying"  # old, status, delay (s), next_attempt_at, error, reason
     # old, status, reason?, error?, result?, exit_code?, reused?: bool,
+    # cache_key? (a result that may be used again under that key), cached_from?: {run_id, step_id, item?} =
+    # where a reused result was remembered from, artifacts?: [{name, size (bytes)}],
     # changes: {set: {key: JSON}, removed: [key], collections?: {key: "list" | "set"}} = what this step did
     # to the shared state; `collections` names those of `set` that tasks made with RPUSH or SADD
     STEP_FINISHED = "step.finished"
     ITEM_STARTED = "item.started"  # old, status
     ITEM_RETRYING = "item.retrying"  # as step.retrying
-    ITEM_FINISHED = "item.finished"  # old, status, reason?, error?, result?, exit_code?, reused?
-    # task_id, agent (its name), backend, image?, command?, log (path below the home), spec_digest
+    # old, status, reason?, error?, result?, exit_code?, reused?, cache_key?, cached_from?, artifacts?
+    ITEM_FINISHED = "item.finished"
+    # task_id, agent (its name), backend, image?, command?, log (path below the home), spec_digest;
+    # of a sub-workflow: child_run (the id of the child's run), and agent and log are ""
     ATTEMPT_CREATED = "attempt.created"
     ATTEMPT_STARTED = "attempt.started"  # old, status, agent_id (the backend's own id)
     # old, status, reason?, error?, exit_code?, kept: bool (the agent stays for inspection)

@@ -30,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal, Protocol
 
 Stream = Literal["stdout", "stderr"]
@@ -50,6 +51,16 @@ class Limits:
     nano_cpus: int | None = None
     memory_bytes: int | None = None
     gpus: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Something mounted into an agent: an absolute host path, or a named volume."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +87,14 @@ class AgentSpec:
         command: argv, or one string that runs under a shell, or None for the image's own command.
         env: the whole environment the task is promised.
         limits: CPU, memory and GPU limits.
-        network: `default` (agentainer-network) or `none`.
+        network: `default` (agentainer-network), `none`, `host`, or the name of a Docker network that it
+            joins besides agentainer-network.
         pull_policy: when to fetch the image.
         digest: digest over the parts of the spec that make two agents alike; written as a label.
+        mounts: what is mounted into it; sources are absolute host paths or names of volumes.
+        working_dir: of the task; None is the image's own, or the engine's for a process.
+        user: `uid[:gid]` or a name known to the image.
+        privileged: whether it has all rights on the host.
     """
 
     name: str
@@ -87,9 +103,13 @@ class AgentSpec:
     command: tuple[str, ...] | str | None
     env: Mapping[str, str]
     limits: Limits = Limits()
-    network: Literal["default", "none"] = "default"
+    network: str = "default"
     pull_policy: PullPolicy = PullPolicy.MISSING
     digest: str = ""
+    mounts: tuple[Mount, ...] = ()
+    working_dir: str | None = None
+    user: str | None = None
+    privileged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +233,33 @@ class Backend(Protocol):
 
     async def remove(self, name: str) -> None:
         """Remove it and everything it left, forcibly."""
+        ...
+
+    async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
+        """Copy a file or directory of an agent (running or not) to the host path `into`, which is new.
+
+        Only what lies in the agent itself: no link leads out of `into` afterwards, no device is made.
+
+        Args:
+            name: the agent.
+            path: absolute in the agent, or relative to its working directory.
+            into: the file or directory to make; its parent exists.
+            limit: bytes at most.
+
+        Returns:
+            The bytes copied; None if there is nothing at `path`.
+
+        Raises:
+            BackendError: `bad_result` if it is larger than `limit` or cannot be copied safely.
+        """
+        ...
+
+    async def image_digest(self, image: str, policy: PullPolicy) -> str:
+        """What identifies the content of an image (fetched first if need be); `image` itself if nothing does.
+
+        Raises:
+            BackendError: it cannot be had.
+        """
         ...
 
     async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:

@@ -188,6 +188,20 @@ class RunDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """A result of earlier work that is found again by its cache key; `changes` is as in the finishing event."""
+
+    run_id: str
+    step_id: str
+    item: int | None
+    result: JSON
+    exit_code: int | None
+    changes: dict[str, JSON] | None
+    artifacts: tuple[dict[str, JSON], ...]
+    finished_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class StateChange:
     """What one finished step did to the shared state, as of event `seq`.
 

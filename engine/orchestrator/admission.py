@@ -24,8 +24,6 @@ def check_admission(plan: Plan, facts: BackendFacts) -> None:
 
 
 def _objections(step: PlanStep, facts: BackendFacts) -> list[str]:
-    if step.unsupported:
-        return [step.unsupported]
     task = step.task
     if task is None:
         return []

@@ -14,6 +14,7 @@ from engine.errors import Reason, StateStoreError
 from engine.events import Event, EventSink, EventType, StepStatus
 from engine.history.logs import LogWriter
 from engine.orchestrator.outcome import Outcome, cancelled
+from engine.orchestrator.ports import ChildRuns, ParentLink, Recall, nothing_remembered
 from engine.orchestrator.slots import Slots
 from engine.orchestrator.states import check_step_move
 from engine.settings import Settings
@@ -37,6 +38,7 @@ class Services:
         slots: the machine's limit on tasks.
         instance: this home's id, written on every agent.
         open_log: makes the log writer of an attempt from its path below the log directory.
+        recall: finds results of earlier work.
     """
 
     journal: EventSink
@@ -48,6 +50,7 @@ class Services:
     slots: Slots
     instance: str
     open_log: Callable[[str], LogWriter]
+    recall: Recall = nothing_remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,9 @@ class RunContext:
     deadline: float | None = None
     state: dict[str, Any] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    children: ChildRuns | None = None
+    parent: ParentLink | None = None
+    use_cache: bool = True
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     stop: Stop | None = None
 

@@ -11,16 +11,14 @@ from pydantic_core import ErrorDetails
 
 from engine.workflows.documents import (
     ConfigDocument,
-    LimitsDocument,
-    MapDocument,
-    PoolDocument,
-    RetryDocument,
     StepDocument,
     WorkflowDocument,
     lift,
 )
 from engine.workflows.fields import PROBLEM
+from engine.workflows.policy_documents import LimitsDocument, PoolDocument, RetryDocument
 from engine.workflows.pruning import in_damaged, prune
+from engine.workflows.routing_documents import MapDocument
 from engine.workflows.tree import MAX_PROBLEMS, Findings, Items, Table, describe, is_null, locate, node_at
 from engine.workflows.wording import listing, nearest, quoted, shorten, show
 

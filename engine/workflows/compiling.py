@@ -16,7 +16,6 @@ from engine.workflows.conditions import (
     PatternError,
     compile_pattern,
 )
-from engine.workflows.documents import ConditionDocument
 from engine.workflows.expressions import (
     ExpressionError,
     JsonPath,
@@ -26,6 +25,7 @@ from engine.workflows.expressions import (
     is_simple,
 )
 from engine.workflows.plan import Condition
+from engine.workflows.routing_documents import ConditionDocument
 from engine.workflows.tree import Findings, Position, Table, describe, locate, node_at
 from engine.workflows.wording import advice, quoted, show
 

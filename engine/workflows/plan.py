@@ -1,119 +1,31 @@
 """The Plan: the checked, immutable graph that is made from a Workflow before anything runs.
 
-Nothing here reads YAML or touches the outside world. Values that depend on the run's state (templates,
-JSONPaths, conditions) are compiled objects, made once at load; evaluating one takes a `Scope`: the state's
-fields at the top level, `params`, `steps.<id>.{status,result,error,exit_code}`, and for a map item its
-alias and `_map_index`.
+Nothing here reads YAML or touches the outside world. What depends on the run's state (templates, JSONPaths,
+conditions) is compiled at load, see `compiled`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
-Scope = Mapping[str, Any]
-
-
-class StepType(StrEnum):
-    """Kinds of steps (contract §1)."""
-
-    SEQUENTIAL = "sequential"
-    PARALLEL = "parallel"
-    MAP = "map"
-    REDUCE = "reduce"
-    DECISION = "decision"
-    BRANCH = "branch"
-    SUBWORKFLOW = "subworkflow"
-
-
-class Backoff(StrEnum):
-    """How the delay grows with k failures so far: d, d*k, d*2^(k-1)."""
-
-    CONSTANT = "constant"
-    LINEAR = "linear"
-    EXPONENTIAL = "exponential"
-
-
-class Jitter(StrEnum):
-    """Randomness of a delay x: none = x, full = U[0, x], equal = U[x/2, x]."""
-
-    NONE = "none"
-    FULL = "full"
-    EQUAL = "equal"
-
-
-class FailureStrategy(StrEnum):
-    """What a failed step does to the run."""
-
-    FAIL_FAST = "fail_fast"
-    CONTINUE = "continue"
-
-
-class CleanupPolicy(StrEnum):
-    """When an attempt's agent is removed."""
-
-    ALWAYS = "always"
-    ON_SUCCESS = "on_success"
-    NEVER = "never"
-
-
-class ItemErrors(StrEnum):
-    """What a failed item does to its map step."""
-
-    FAIL_FAST = "fail_fast"
-    CONTINUE = "continue_on_error"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a condition said, with the warnings to record (mismatched types, a slow expression)."""
-
-    value: bool
-    warnings: tuple[str, ...] = ()
-
-
-class Condition(Protocol):
-    """A compiled condition."""
-
-    def evaluate(self, scope: Scope) -> Verdict:
-        """True or false; a missing field is false, never an error (contract §1)."""
-        ...
-
-
-class Template(Protocol):
-    """A compiled text with `{{ $.path }}` places."""
-
-    @property
-    def source(self) -> str:
-        """The text as written."""
-        ...
-
-    def render(self, scope: Scope) -> str:
-        """The text; text values as they are, null as "", the rest as compact JSON.
-
-        Raises:
-            InputError: a path finds nothing; the message names the template, the path and the field.
-        """
-        ...
-
-
-class Path(Protocol):
-    """A compiled JSONPath."""
-
-    @property
-    def source(self) -> str:
-        """The path as written."""
-        ...
-
-    def find(self, scope: Scope) -> Any:
-        """The one value it finds (a list of them when the path has wildcards, filters or slices).
-
-        Raises:
-            InputError: it finds nothing; the message says how far it got.
-        """
-        ...
+from engine.workflows.compiled import Condition as Condition
+from engine.workflows.compiled import Path as Path
+from engine.workflows.compiled import Scope as Scope
+from engine.workflows.compiled import Template as Template
+from engine.workflows.compiled import Value as Value
+from engine.workflows.compiled import Verdict as Verdict
+from engine.workflows.vocabulary import Backoff as Backoff
+from engine.workflows.vocabulary import CleanupPolicy as CleanupPolicy
+from engine.workflows.vocabulary import FailureStrategy as FailureStrategy
+from engine.workflows.vocabulary import ItemErrors as ItemErrors
+from engine.workflows.vocabulary import Jitter as Jitter
+from engine.workflows.vocabulary import Missed as Missed
+from engine.workflows.vocabulary import Overlap as Overlap
+from engine.workflows.vocabulary import StepRole as StepRole
+from engine.workflows.vocabulary import StepType as StepType
+from engine.workflows.vocabulary import Trigger as Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +55,48 @@ class ResourceLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumePlan:
+    """Something mounted into the agent: a host path, relative to the document, or a named volume."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactPlan:
+    """A file or directory that is collected from the agent when its task has ended.
+
+    Attributes:
+        path: in the agent: absolute, or relative to its working directory.
+        name: what it is called in the run's folder: `<step>/<name>` (of an item: `<step>.<index>/<name>`).
+        optional: whether the task may leave it out; else its absence is a `bad_result`.
+    """
+
+    path: str
+    name: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlan:
+    """Memoised results; `max_age` in seconds. `key` None: digest of image, command, environment and input."""
+
+    key: Template | None = None
+    max_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskPlan:
     """What an attempt of a step hands to its agent.
 
-    `command` is an argv of templates, or one string for a shell (never templated), or None: the image's own.
+    Attributes:
+        command: an argv of templates, or one string for a shell (never templated), or None: the image's own.
+        network: `default`, `none`, `host`, or the name of a Docker network that the agent joins besides.
+        secrets: names of the workflow's secrets that the task gets as environment variables.
+        working_dir: absolute in a container; for a local process relative to the document.
+        user: `uid[:gid]` or a name known to the image.
     """
 
     image: Template | None = None
@@ -154,13 +104,27 @@ class TaskPlan:
     env: Mapping[str, Template] = field(default_factory=dict)
     limits: ResourceLimits = ResourceLimits()
     redis_access: str = "run"  # run | open | none
-    network: str = "default"  # default | none
+    network: str = "default"
     pull_policy: str = "missing"  # missing | always | never
+    volumes: tuple[VolumePlan, ...] = ()
+    working_dir: str | None = None
+    user: str | None = None
+    privileged: bool = False
+    secrets: tuple[str, ...] = ()
+    artifacts: tuple[ArtifactPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MapPlan:
-    """How a map step expands. `tolerated_*` None: no explicit tolerance (design §4, Map)."""
+    """How a map step expands (design §4, Map).
+
+    Attributes:
+        input_path: the list in the state.
+        item_alias: what an item (of a batch: the list of its elements) is called in its task's input.
+        tolerated_failure_count, tolerated_failure_percentage: None = no explicit tolerance.
+        batch_size: how many elements make one item.
+        condition: judged for each item, with its alias and `_map_index` in the scope; false skips the item.
+    """
 
     input_path: Path
     item_alias: str = "item"
@@ -168,11 +132,84 @@ class MapPlan:
     error_handling: ItemErrors = ItemErrors.FAIL_FAST
     tolerated_failure_count: int | None = None
     tolerated_failure_percentage: float | None = None
+    batch_size: int = 1
+    condition: Condition | None = None
 
     @property
     def has_tolerance(self) -> bool:
         """Whether the document names a tolerance; failures within it leave the run `completed`."""
         return self.tolerated_failure_count is not None or self.tolerated_failure_percentage is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way out of a decision or branch.
+
+    Attributes:
+        label: for people and results: `1`, `2`, … of a list of choices, a branch's id, `true`, `false`,
+            `default`.
+        condition: None is always true (a default).
+        targets: ids of the steps that run if it is chosen.
+        workflow: the workflow that the step itself runs if it is chosen, before the targets.
+    """
+
+    label: str
+    condition: Condition | None = None
+    targets: tuple[str, ...] = ()
+    workflow: SubWorkflowPlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlan:
+    """A decision or branch: the first choice whose condition is true wins, `default` if none is.
+
+    Attributes:
+        input_path: the value that the conditions' `$` is; what they do not find there, they look for in the
+            state (contract §1). None: the state.
+        choices: in the order in which they are judged.
+        default: None = the step fails with `no_choice_matched`.
+    """
+
+    input_path: Path | None = None
+    choices: tuple[Choice, ...] = ()
+    default: Choice | None = None
+
+    @property
+    def ways(self) -> tuple[Choice, ...]:
+        """All ways out, the default last."""
+        return (*self.choices, self.default) if self.default else self.choices
+
+
+@dataclass(frozen=True, slots=True)
+class SubWorkflowPlan:
+    """The workflow that a step runs as a child run.
+
+    Attributes:
+        name: its name, or the stem of its file, in the workflow directory; of an inline one: its own name.
+        inline: the plan that stands in the step itself, None to look `name` up (`Plan.children`).
+        inputs: fields of the child's initial state and params; None hands on the whole state.
+        outputs: `merge` the fields that the child set into the state, keep them under the `step` only, or a
+            mapping from fields of the state to paths in the child's state.
+        line, column: where the document names it, for problems found when workflows are linked.
+    """
+
+    name: str
+    inline: Plan | None = None
+    inputs: Mapping[str, Value] | None = None
+    outputs: str | Mapping[str, Path] = "merge"
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPlan:
+    """A gate that a person opens or keeps shut. The step's timeout bounds the wait.
+
+    `default` is the answer when nobody gives one in time: True, False, or None to fail with `timed_out`.
+    """
+
+    message: Template
+    default: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +229,20 @@ class PlanStep:
         retry, timeout, cleanup: resolved against the workflow's config; timeout in seconds bounds each
             attempt (of a map: of each item's attempt), None = unbounded.
         workers: for a parallel step without members: how many agents of the one task.
+        workers_path: for a parallel step with dynamic workers: the list in the state, one worker for each.
         map: for a map step.
         metadata: the step's own.
-        unsupported: why it cannot run yet, empty if it can.
+        role: when it has its turn; steps of different roles never depend on each other.
+        trigger: what it asks of its upstreams, None for the rule of design §4, Skips.
+        failure_strategy: what its failure does, resolved against the workflow's.
+        routers: decisions and branches that have it as a target (`depends_on` has them too).
+        order_only: those of `depends_on` that come from the order of the document: it waits for them, but a
+            branch not taken there does not skip it.
+        route: for a decision or branch.
+        sub: for a sub-workflow step, or a map step whose items are child runs; then `task` is None.
+        approval: for an approval step.
+        delay: for a delay step, seconds.
+        cache: reuse of earlier results of the same work, None for never.
     """
 
     id: str
@@ -210,9 +258,19 @@ class PlanStep:
     timeout: float | None = None
     cleanup: CleanupPolicy = CleanupPolicy.ALWAYS
     workers: int = 1
+    workers_path: Path | None = None
     map: MapPlan | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    unsupported: str = ""
+    role: StepRole = StepRole.MAIN
+    trigger: Trigger | None = None
+    failure_strategy: FailureStrategy = FailureStrategy.FAIL_FAST
+    routers: tuple[str, ...] = ()
+    order_only: frozenset[str] = frozenset()
+    route: RoutePlan | None = None
+    sub: SubWorkflowPlan | None = None
+    approval: ApprovalPlan | None = None
+    delay: float | None = None
+    cache: CachePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +283,30 @@ class ParamSpec:
     required: bool = False
     description: str = ""
     choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSpec:
+    """A secret of the workflow: tasks see it as the variable `name`.
+
+    Its value comes from the engine's own variable `env` (default: the same name), then from the workflow's
+    env files, or from `file` (relative to the document, readable by its owner only).
+    """
+
+    name: str
+    env: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulePlan:
+    """When runs start by themselves while an engine watches the workflow. `cron` has five fields."""
+
+    cron: str
+    timezone: str = "UTC"
+    overlap: Overlap = Overlap.SKIP
+    missed: Missed = Missed.SKIP
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +325,13 @@ class Plan:
         state: the initial shared state.
         metadata: the workflow's own, handed on as `WORKFLOW_<KEY>`.
         params: the declared params by name.
+        max_active_runs: of this workflow at the same time, further ones wait; 0 = no bound.
+        finally_timeout: seconds for the `on_failure` and `finally` steps together.
+        schedule: when it runs by itself.
+        secrets: by name.
+        env_files: paths relative to the document; later ones win.
+        children: the workflows that its steps run, and theirs, by the name that the steps use; filled in when
+            workflows are linked (`linking`).
         warnings: what was read but is not honoured yet, and other findings, as shown at load.
     """
 
@@ -258,4 +347,10 @@ class Plan:
     state: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, ParamSpec] = field(default_factory=dict)
+    max_active_runs: int = 0
+    finally_timeout: float = 300.0
+    schedule: SchedulePlan | None = None
+    secrets: Mapping[str, SecretSpec] = field(default_factory=dict)
+    env_files: tuple[str, ...] = ()
+    children: Mapping[str, Plan] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -57,6 +57,8 @@ def make_plan(
         state=document.state,
         metadata=document.metadata,
         params=params,
+        max_active_runs=config.max_active_runs,
+        finally_timeout=config.finally_timeout,
         warnings=tuple(str(problem) for problem in compiler.findings.sorted()),
     )
 
@@ -137,7 +139,8 @@ def _plan_step(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> 
         workers=(step.max_workers or 1) if draft.type is StepType.PARALLEL and not draft.members else 1,
         map=plan_map(draft, document, compiler),
         metadata=step.metadata,
-        unsupported=f"{draft.type} steps cannot run in this version" if draft.type in ROUTING else "",
+        trigger=step.trigger,
+        failure_strategy=step.failure_strategy or config.failure_strategy,
     )
 
 

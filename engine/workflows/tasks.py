@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from engine.workflows.compiling import At, Compiler
-from engine.workflows.documents import ConfigDocument, LimitsDocument, RetryDocument, WorkflowDocument
+from engine.workflows.documents import ConfigDocument, WorkflowDocument
 from engine.workflows.expressions import TextTemplate
 from engine.workflows.graph import Draft
 from engine.workflows.plan import MapPlan, ResourceLimits, RetryPolicy, StepType, TaskPlan
+from engine.workflows.policy_documents import LimitsDocument, RetryDocument
 from engine.workflows.routing import ROUTING
 from engine.workflows.wording import quoted, show
 

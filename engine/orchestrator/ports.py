@@ -1,0 +1,63 @@
+"""What a run needs of the engine around it, beyond its `Services`: child runs, and results of earlier work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engine.history.records import Remembered, RunDetail
+from engine.workflows.plan import Plan
+
+# A result remembered under a key, unless it is older than so many seconds (None: whatever its age).
+Recall = Callable[[str, float | None], Awaitable[Remembered | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ParentLink:
+    """The attempt of a step (or of an item of it) whose sub-workflow a run is."""
+
+    run_id: str
+    step_id: str
+    item: int | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """A child run to be seen through.
+
+    Attributes:
+        run_id: its id, made from the parent's attempt (`naming.child_run_id`), so that it is never made twice.
+        plan: what it runs.
+        parent: whose it is.
+        params: given params, checked already.
+        state: the state it begins with.
+        retry_of: a finished run of the same workflow whose completed steps it takes over, if any.
+    """
+
+    run_id: str
+    plan: Plan
+    parent: ParentLink
+    params: Mapping[str, Any]
+    state: Mapping[str, Any]
+    retry_of: str | None = None
+
+
+class ChildRuns(Protocol):
+    """Runs child runs."""
+
+    async def see_through(self, spec: ChildSpec) -> RunDetail:
+        """Start the child, or go on with it where it exists already; returns it when it has ended.
+
+        A cancellation of the caller cancels the child and gets through when that has ended.
+
+        Raises:
+            DocumentError: it cannot run here.
+        """
+        ...
+
+
+async def nothing_remembered(key: str, max_age: float | None) -> Remembered | None:
+    """A `Recall` that knows nothing."""
+    return None

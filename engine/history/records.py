@@ -189,7 +189,7 @@ class RunDetail:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A result of earlier work that is found again by its cache key; `changes` is as in the finishing event."""
+    """A result of earlier work, found again by its cache key; `changes` is as in the finishing event."""
 
     run_id: str
     step_id: str

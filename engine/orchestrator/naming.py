@@ -14,6 +14,12 @@ def new_run_id() -> str:
     return secrets.token_hex(6)
 
 
+def child_run_id(run_id: str, step_id: str, item: int | None, attempt: int) -> str:
+    """The id of the child run of an attempt: found by computing it, as an agent is by its name."""
+    attempt_of = f"{run_id}/{unit_name(step_id, item)}/{attempt}"
+    return hashlib.sha256(attempt_of.encode()).hexdigest()[:12]
+
+
 def unit_name(step_id: str, item: int | None) -> str:
     """`step` or `step.item`, as people and file names say it."""
     return step_id if item is None else f"{step_id}.{item}"

@@ -1,4 +1,4 @@
-"""What a run needs of the engine around it, beyond its `Services`: child runs, and results of earlier work."""
+"""What a run needs of the engine around it, beside its `Services`: child runs, results of earlier work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ChildSpec:
     """A child run to be seen through.
 
     Attributes:
-        run_id: its id, made from the parent's attempt (`naming.child_run_id`), so that it is never made twice.
+        run_id: its id, made from the parent's attempt (`naming.child_run_id`), so never made twice.
         plan: what it runs.
         parent: whose it is.
         params: given params, checked already.

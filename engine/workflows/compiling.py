@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.workflows.conditions import (
     OPERATORS,
@@ -19,6 +19,7 @@ from engine.workflows.conditions import (
 from engine.workflows.expressions import (
     ExpressionError,
     JsonPath,
+    JsonValue,
     TextTemplate,
     compile_path,
     compile_template,
@@ -27,7 +28,7 @@ from engine.workflows.expressions import (
 from engine.workflows.plan import Condition
 from engine.workflows.routing_documents import ConditionDocument
 from engine.workflows.tree import Findings, Position, Table, describe, locate, node_at
-from engine.workflows.wording import advice, quoted, show
+from engine.workflows.wording import advice, quoted, shorten, show
 
 At = tuple[str | int, ...]
 
@@ -93,6 +94,32 @@ class Compiler:
         position = locate(self.tree, at)
         self.readings.extend(Reading(step_id, path, position) for path in template.paths)
         return template
+
+    def value(self, source: Any, at: At, step_id: str, label: str) -> JsonValue | None:
+        """A JSON value with templates in its texts (not its keys), or None with the problems noted."""
+        broken: list[At] = []
+
+        def compiled(node: Any, at: At, label: str) -> Any:
+            match node:
+                case str() if "{{" in node:
+                    template = self.template(node, at, step_id, label)
+                    if template is None:
+                        broken.append(at)
+                    return template
+                case dict():
+                    return {
+                        key: compiled(child, (*at, key), f"{label}.{shorten(key)}")
+                        for key, child in node.items()
+                    }
+                case list():
+                    return [
+                        compiled(child, (*at, index), f"{label}[{index}]") for index, child in enumerate(node)
+                    ]
+                case _:
+                    return node
+
+        made = compiled(source, at, label)
+        return None if broken else JsonValue(source, made)
 
     def condition(self, document: ConditionDocument, at: At, step_id: str, label: str) -> Condition | None:
         """A condition, or None with the problems noted."""

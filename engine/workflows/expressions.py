@@ -192,17 +192,26 @@ class TextTemplate:
         """The paths in it."""
         return tuple(piece for piece in self.pieces if isinstance(piece, JsonPath))
 
+    def evaluate(self, scope: Scope) -> Any:
+        """The value itself where the text is nothing but one path, else the text."""
+        if len(self.pieces) == 1 and isinstance(self.pieces[0], JsonPath):
+            return self._found(self.pieces[0], scope)
+        return self.render(scope)
+
     def _value(self, path: JsonPath, scope: Scope) -> str:
+        text = _as_text(self._found(path, scope))
+        if complaint := text_complaint(text):
+            raise InputError(f"template {show(self.source)}: the value of {show(path.source)}: {complaint}")
+        return text
+
+    def _found(self, path: JsonPath, scope: Scope) -> Any:
         found, value = path.lookup(scope)
         if not found:
             raise InputError(
                 f"template {show(self.source)}: {show(path.source)} finds nothing: {value}",
                 hint="check the path against the state; a step must set a value before another can use it",
             )
-        text = _as_text(value)
-        if complaint := text_complaint(text):
-            raise InputError(f"template {show(self.source)}: the value of {show(path.source)}: {complaint}")
-        return text
+        return value
 
 
 def _as_text(value: Any) -> str:
@@ -250,3 +259,27 @@ def _compile_place(body: str) -> str | JsonPath:
         f"{show('{{ ' + body + ' }}')} is no template: expected a JSONPath such as {{{{ $.name }}}}; "
         'write {{ "{{" }} for two braces as text'
     )
+
+
+@dataclass(frozen=True, slots=True)
+class JsonValue:
+    """A compiled JSON value (see `plan.Value`): `compiled` has templates where texts with `{{` stood."""
+
+    source: Any
+    compiled: Any
+
+    def evaluate(self, scope: Scope) -> Any:
+        """The value for this scope."""
+        return _evaluated(self.compiled, scope)
+
+
+def _evaluated(node: Any, scope: Scope) -> Any:
+    match node:
+        case TextTemplate():
+            return node.evaluate(scope)
+        case dict():
+            return {key: _evaluated(child, scope) for key, child in node.items()}
+        case list():
+            return [_evaluated(child, scope) for child in node]
+        case _:
+            return node

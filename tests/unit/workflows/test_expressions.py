@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
+from engine.workflows.compiling import Compiler
 from engine.workflows.expressions import ExpressionError, compile_path, compile_template, is_simple
 from engine.workflows.jsonpath import parse_path
+from engine.workflows.source import parse
+from engine.workflows.tree import Findings
 
 STATE: dict[str, Any] = {
     "urls": ["a", "b"],
@@ -213,3 +216,65 @@ def test_the_plain_walk_reads_paths_as_the_library_does(pieces: list[str]) -> No
     if is_simple(path):
         parts, rest, many = parse_path(path, path)
         assert (parts, rest, many) == (compile_path(path).parts, None, False)
+
+
+def value_of(json: Any, scope: dict[str, Any] = STATE) -> Any:
+    compiler = Compiler(parse_table("inputs: 1"), Findings("w.yaml"))
+    value = compiler.value(json, ("inputs",), "a", "inputs")
+    assert value is not None, compiler.findings.sorted()
+    return value.evaluate(scope)
+
+
+def parse_table(text: str) -> Any:
+    return parse(text, "w.yaml", Findings("w.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("json", "value"),
+    [
+        ("{{ $.zero }}", 0),
+        ("{{ $.nothing }}", None),
+        ("{{ $.urls }}", ["a", "b"]),
+        ("{{ $.urls[*] }}", ["a", "b"]),
+        ("{{ $.deep.list[0] }}", {"n": 1, "ok": True}),
+        ("{{ $.zero }} ", "0 "),
+        ("{{ $.zero }}{{ $.zero }}", "00"),
+        ('{{ "{{" }}', "{{"),
+        ("plain", "plain"),
+        (3.5, 3.5),
+        (None, None),
+        ({"a": [True, "{{ $.urls[0] }}", {"b": "x{{ $.urls }}"}]}, {"a": [True, "a", {"b": 'x["a","b"]'}]}),
+        ({"{{ $.zero }}": 1}, {"{{ $.zero }}": 1}),
+    ],
+)
+def test_a_json_value_keeps_its_shape_and_the_types_of_what_it_reads(json: Any, value: Any) -> None:
+    found = value_of(json)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_json_value_hands_out_containers_of_its_own() -> None:
+    source: dict[str, Any] = {"list": [1]}
+    value_of(source)["list"].append(2)
+    assert source == {"list": [1]}
+
+
+def test_a_json_value_that_reads_what_is_not_there_names_the_template() -> None:
+    with pytest.raises(InputError, match=r'template "\{\{ \$\.url \}\}": "\$\.url" finds nothing: the state'):
+        value_of({"a": ["{{ $.url }}"]})
+
+
+def test_every_broken_text_of_a_json_value_is_noted_where_it_stands() -> None:
+    text = 'inputs:\n  a: "{{ name }}"\n  b:\n    - fine\n    - "{{ $.c"\n'
+    findings = Findings("w.yaml")
+    compiler = Compiler(parse_table(text), findings)
+    json = {"a": "{{ name }}", "b": ["fine", "{{ $.c"]}
+    assert compiler.value(json, ("inputs",), "s", "inputs") is None
+    assert [(problem.line, problem.column) for problem in findings.sorted()] == [(2, 6), (5, 7)]
+    assert "`inputs.b[1]`" in findings.sorted()[1].message
+
+
+def test_what_a_json_value_reads_is_remembered_for_the_checks_of_the_graph() -> None:
+    compiler = Compiler(parse_table("inputs: 1"), Findings("w.yaml"))
+    compiler.value(["{{ $.steps.b.result }}", "{{ $.params.p }} {{ $.q }}"], ("inputs",), "a", "inputs")
+    assert [reading.path.source for reading in compiler.readings] == ["$.steps.b.result", "$.params.p", "$.q"]

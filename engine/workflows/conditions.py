@@ -8,10 +8,10 @@ the syntax of Go's expressions, which the specification means.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.workflows.expressions import JsonPath
+from engine.workflows.expressions import FocusedPath, JsonPath
 from engine.workflows.plan import Condition, Scope, Verdict
 from engine.workflows.wording import show
 
@@ -91,7 +91,7 @@ def compile_pattern(pattern: str) -> Any:
 class Comparison:
     """`field operator value`; `pattern` is compiled for `matches`."""
 
-    path: JsonPath
+    path: JsonPath | FocusedPath
     operator: str
     value: Any
     pattern: Any = None
@@ -174,6 +174,18 @@ class Negation:
         """True where the part is false; the warnings are the part's."""
         verdict = self.part.evaluate(scope)
         return Verdict(not verdict.value, verdict.warnings)
+
+
+def focused(condition: Condition, focus: JsonPath) -> Condition:
+    """The condition with the value at `focus` for its `$`; what is not there is looked for in the state."""
+    match condition:
+        case Comparison(path=JsonPath() as path):
+            return replace(condition, path=FocusedPath(focus, path))
+        case Combination():
+            return replace(condition, parts=tuple(focused(part, focus) for part in condition.parts))
+        case Negation():
+            return Negation(focused(condition.part, focus))
+    return condition
 
 
 def same(left: Any, right: Any) -> bool:

@@ -48,7 +48,10 @@ class JsonPath:
 
     def lookup(self, scope: Scope) -> tuple[bool, Any]:
         """(True, the value), or (False, why there is none)."""
-        root = scope if isinstance(scope, dict) else dict(scope)
+        return self.lookup_in(scope if isinstance(scope, dict) else dict(scope))
+
+    def lookup_in(self, root: Any) -> tuple[bool, Any]:
+        """As `lookup`, where `$` is any JSON value."""
         found, value = _walk(self.parts, root)
         if not found or self.rest is None:
             return found, value
@@ -59,6 +62,25 @@ class JsonPath:
         if self.many:
             return True, matches
         return (True, matches[0]) if matches else (False, f"{_spelt(self.parts)} is {_kind(value)}")
+
+
+@dataclass(frozen=True, slots=True)
+class FocusedPath:
+    """A path whose `$` is the value that `focus` finds, and the state for what is not there (contract §1)."""
+
+    focus: JsonPath
+    path: JsonPath
+
+    @property
+    def source(self) -> str:
+        """The path as written."""
+        return self.path.source
+
+    def lookup(self, scope: Scope) -> tuple[bool, Any]:
+        """(True, the value), or (False, why there is none)."""
+        there, root = self.focus.lookup(scope)
+        found, value = self.path.lookup_in(root) if there else (False, root)
+        return (True, value) if found else self.path.lookup(scope)
 
 
 class ExpressionError(ValueError):

@@ -10,7 +10,8 @@ from engine.workflows.documents import ConfigDocument, WorkflowDocument
 from engine.workflows.graph import Draft, Upstream, check_item_ids, connect, draft_steps
 from engine.workflows.params import plan_params
 from engine.workflows.plan import Plan, PlanStep, StepType
-from engine.workflows.routing import ROUTING, check_routing
+from engine.workflows.routes import check_routing
+from engine.workflows.routing import ROUTING
 from engine.workflows.tasks import plan_map, plan_retry, plan_task
 from engine.workflows.wording import quoted, shorten, show
 

@@ -7,12 +7,16 @@ from dataclasses import replace
 
 from engine.workflows.compiling import At, Compiler
 from engine.workflows.documents import ConfigDocument, WorkflowDocument
+from engine.workflows.fitness import check_fitness
+from engine.workflows.gates import plan_approval, plan_cache, plan_delay
 from engine.workflows.graph import Draft, Upstream, check_item_ids, connect, draft_steps
 from engine.workflows.params import plan_params
 from engine.workflows.plan import Plan, PlanStep, StepType
 from engine.workflows.routes import check_routing
 from engine.workflows.routing import ROUTING
-from engine.workflows.tasks import plan_map, plan_retry, plan_task
+from engine.workflows.schedules import plan_schedule
+from engine.workflows.surroundings import plan_env_files, plan_secrets
+from engine.workflows.tasks import plan_map, plan_retry, plan_task, plan_timeout, plan_workers_path
 from engine.workflows.wording import quoted, shorten, show
 
 # The block that makes a step of a type, in the order in which a type is inferred.
@@ -22,7 +26,10 @@ _BLOCKS: tuple[tuple[str, StepType], ...] = (
     ("map_config", StepType.MAP),
     ("sub_workflow_id", StepType.SUBWORKFLOW),
     ("sub_workflow_name", StepType.SUBWORKFLOW),
+    ("approval", StepType.APPROVAL),
+    ("delay", StepType.DELAY),
     ("steps", StepType.PARALLEL),
+    ("workers_path", StepType.PARALLEL),
 )
 
 
@@ -30,11 +37,15 @@ def make_plan(
     document: WorkflowDocument, compiler: Compiler, *, text: str, digest: str, path: str | None
 ) -> Plan | None:
     """The Plan of a document, or None with the problems noted in the compiler's findings."""
+    config = document.config
     drafts = draft_steps(document.steps, compiler)
     for draft in drafts:
         draft.type = _type_of(draft, compiler)
     check_item_ids(drafts, compiler)
     params = plan_params(document.params, compiler)
+    schedule = plan_schedule(config.schedule, params, compiler)
+    secrets = plan_secrets(document, compiler)
+    env_files = plan_env_files(document, compiler)
     _check_state(document, compiler)
     _check_metadata(document, compiler)
     steps = [_plan_step(draft, document, compiler) for draft in drafts]
@@ -43,7 +54,6 @@ def make_plan(
     compiler.check_readings([draft.id for draft in drafts], upstream, document.params, document.state)
     if compiler.findings.failed:
         return None
-    config = document.config
     _warn_config(config, compiler)
     return Plan(
         workflow=document.name,
@@ -60,6 +70,9 @@ def make_plan(
         params=params,
         max_active_runs=config.max_active_runs,
         finally_timeout=config.finally_timeout,
+        schedule=schedule,
+        secrets=secrets,
+        env_files=env_files,
         warnings=tuple(str(problem) for problem in compiler.findings.sorted()),
     )
 
@@ -84,7 +97,8 @@ def _type_of(draft: Draft, compiler: Compiler) -> StepType:
                 f"write `type: {meant}`, or take `{key}` out",
             )
     needed = " or ".join(f"`{key}`" for key, meant in _BLOCKS if meant is kind)
-    lacking = kind in ROUTING | {StepType.MAP} and not any(meant is kind for _, meant in present)
+    needy = kind in ROUTING | {StepType.MAP, StepType.DELAY}
+    lacking = needy and not any(meant is kind for _, meant in present)
     if lacking and not compiler.damaged(draft.at):
         compiler.error((*draft.at, "type"), f"a {kind} step needs {needed}: add it, or take `type` out")
     return kind
@@ -121,6 +135,7 @@ def _plan_step(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> 
     if step.condition is not None:
         condition = compiler.condition(step.condition, (*draft.at, "condition"), draft.id, "condition")
     check_routing(draft, compiler)
+    check_fitness(draft, compiler)
     _warn_step(draft, compiler)
     return PlanStep(
         id=draft.id,
@@ -129,19 +144,26 @@ def _plan_step(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> 
         ordinal=draft.ordinal,
         parent=draft.parent.id if draft.parent else None,
         members=tuple(member.id for member in draft.members),
-        task=plan_task(draft, config, compiler),
+        task=plan_task(draft, document, compiler),
         condition=condition,
-        retry=plan_retry(*(level.retry_policy for level in (*levels, config))),
-        timeout=next((level.timeout for level in levels if level.timeout is not None), None) or None,
+        retry=plan_retry(draft, config),
+        timeout=plan_timeout(draft),
         cleanup=next(
             (level.cleanup_policy for level in levels if level.cleanup_policy is not None),
             config.cleanup_policy,
         ),
         workers=(step.max_workers or 1) if draft.type is StepType.PARALLEL and not draft.members else 1,
+        workers_path=plan_workers_path(draft, compiler),
         map=plan_map(draft, document, compiler),
         metadata=step.metadata,
         trigger=step.trigger,
-        failure_strategy=step.failure_strategy or config.failure_strategy,
+        failure_strategy=next(
+            (level.failure_strategy for level in levels if level.failure_strategy is not None),
+            config.failure_strategy,
+        ),
+        approval=plan_approval(draft, compiler),
+        delay=plan_delay(draft),
+        cache=plan_cache(draft, compiler),
     )
 
 
@@ -164,26 +186,9 @@ def _warn_step(draft: Draft, compiler: Compiler) -> None:
         _later(compiler, (*at, "execution_mode"), "each task gets a new agent")
     elif step.pool_config is not None:
         _later(compiler, (*at, "pool_config"), "each task gets a new agent")
-    if step.dynamic:
-        _later(compiler, (*at, "dynamic"), "the number of workers is `max_workers`")
-    for key, kind in (("parallel", StepType.PARALLEL), ("reduce", StepType.REDUCE)):
-        if getattr(step, key) and draft.type is not kind:
-            compiler.warning(
-                (*at, key), f"`{key}` has no effect on a {draft.type} step: write `type: {kind}`"
-            )
-    if step.max_workers is not None and (draft.type is not StepType.PARALLEL or draft.members):
-        instead = (
-            "`config.max_parallel`" if draft.members else "`map_config.max_concurrency` or `type: parallel`"
-        )
-        compiler.warning(
-            (*at, "max_workers"),
-            f"`max_workers` counts the workers of one task and has no effect here: see {instead}",
-        )
 
 
 def _warn_config(config: ConfigDocument, compiler: Compiler) -> None:
-    if config.schedule is not None:
-        _later(compiler, ("config", "schedule"), "runs start when you start them")
     if config.enable_profiling:
         _later(compiler, ("config", "enable_profiling"), "nothing is profiled")
 

@@ -10,73 +10,51 @@ from pydantic import BaseModel
 
 from engine.workflows.compiling import At, Compiler
 from engine.workflows.documents import ConfigDocument, WorkflowDocument
-from engine.workflows.expressions import TextTemplate
+from engine.workflows.expressions import JsonPath, TextTemplate
+from engine.workflows.fitness import has_task, is_retried, is_timed
 from engine.workflows.graph import Draft
 from engine.workflows.plan import MapPlan, ResourceLimits, RetryPolicy, StepType, TaskPlan
-from engine.workflows.policy_documents import LimitsDocument, RetryDocument
-from engine.workflows.routing import ROUTING
+from engine.workflows.policy_documents import LimitsDocument
+from engine.workflows.surroundings import (
+    OUR_VARIABLES,
+    plan_artifacts,
+    plan_network,
+    plan_task_secrets,
+    plan_user,
+    plan_volumes,
+    plan_working_dir,
+)
 from engine.workflows.wording import quoted, show
 
-# The names that every task's environment has from us (contract §2), which win over the step's own.
-_OURS = frozenset(
-    (
-        "WORKFLOW_ID",
-        "STEP_ID",
-        "TASK_ID",
-        "AGENT_ID",
-        "WORKER_ID",
-        "MAP_INDEX",
-        "MAP_ITEM",
-        "TASK_INPUT",
-        "AGENTAINER_ATTEMPT",
-        "REDIS_URL",
-        "REDIS_USERNAME",
-        "REDIS_PASSWORD",
-    )
-)
-_SCOPE_NAMES = frozenset(("params", "steps", "_map_index"))
+_SCOPE_NAMES = frozenset(("params", "steps", "run", "_map_index"))
 
 
-def plan_task(draft: Draft, config: ConfigDocument, compiler: Compiler) -> TaskPlan | None:
+def plan_task(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> TaskPlan | None:
     """The task of a step, None for steps that run none; what cannot be is noted."""
     step, at = draft.document, draft.at
-    if draft.type in ROUTING or step.steps is not None:
-        _refuse_task(draft, compiler)
+    if not has_task(draft):
         return None
     if step.image is None and step.command is None and not compiler.damaged(at):
         compiler.error(
             at,
             f"the step {quoted(draft.id)} has nothing to run: give it an `image`, a `command`, or both",
         )
-    if step.network == "none" and step.redis_access != "none":
-        compiler.error(
-            (*at, "network"),
-            "`network: none` cuts the task off from Redis: add `redis_access: none`, or take `network` out",
-        )
     inherited = draft.parent.document.resource_limits if draft.parent else None
     return TaskPlan(
         image=_plan_image(draft, compiler),
         command=_plan_command(draft, compiler),
         env=_plan_environment(draft, compiler),
-        limits=_limits(step.resource_limits, inherited, config.resource_limits),
+        limits=_limits(step.resource_limits, inherited, document.config.resource_limits),
         redis_access=step.redis_access,
-        network=step.network,
+        network=plan_network(step, at, compiler),
         pull_policy=step.pull_policy,
+        volumes=plan_volumes(step, at, compiler),
+        working_dir=plan_working_dir(step, at, compiler),
+        user=plan_user(step, at, compiler),
+        privileged=step.privileged,
+        secrets=plan_task_secrets(step, at, document, compiler),
+        artifacts=plan_artifacts(step, at, compiler),
     )
-
-
-def _refuse_task(draft: Draft, compiler: Compiler) -> None:
-    what = (
-        "a parallel step with nested `steps`" if draft.document.steps is not None else f"a {draft.type} step"
-    )
-    for key in ("image", "command", "env_vars"):
-        if key in draft.document.model_fields_set:
-            compiler.error(
-                (*draft.at, key),
-                f"`{key}`: {what} has no task of its own: move it to the steps that run",
-            )
-    if draft.document.steps is not None and not draft.document.steps:
-        compiler.error((*draft.at, "steps"), "`steps` is empty: write at least one member, or take it out")
 
 
 def _plan_image(draft: Draft, compiler: Compiler) -> TextTemplate | None:
@@ -116,7 +94,7 @@ def _plan_environment(draft: Draft, compiler: Compiler) -> dict[str, TextTemplat
         template = compiler.template(text, at, draft.id, f"env_vars.{name}")
         if template is not None:
             environment[name] = template
-        if name in _OURS:
+        if name in OUR_VARIABLES:
             compiler.warning(
                 at, f"`env_vars.{name}` is set by the engine for every task, which wins: rename it"
             )
@@ -141,6 +119,10 @@ def plan_map(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> Ma
             alias,
             f"the alias {quoted(config.item_alias)} hides the state's field of that name from the items",
         )
+    condition = None
+    if config.condition is not None:
+        where: At = (*at, "condition")
+        condition = compiler.condition(config.condition, where, draft.id, "map_config.condition")
     if path is None:
         return None
     return MapPlan(
@@ -150,17 +132,38 @@ def plan_map(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> Ma
         error_handling=config.error_handling,
         tolerated_failure_count=config.tolerated_failure_count,
         tolerated_failure_percentage=config.tolerated_failure_percentage,
+        batch_size=config.batch_size,
+        condition=condition,
     )
 
 
-def plan_retry(*documents: RetryDocument | None) -> RetryPolicy:
-    """The policy from these, nearest first; each field is taken from the nearest that has it."""
-    values = _merged(documents)
+def plan_workers_path(draft: Draft, compiler: Compiler) -> JsonPath | None:
+    """The list of a parallel step's dynamic workers, None for other steps."""
+    path = draft.document.workers_path
+    if path is None or draft.type is not StepType.PARALLEL:
+        return None
+    return compiler.path(path, (*draft.at, "workers_path"), draft.id, "workers_path")
+
+
+def plan_retry(draft: Draft, config: ConfigDocument) -> RetryPolicy:
+    """The step's policy; each field is taken from the nearest of step, parent and config that has it."""
+    if not is_retried(draft):
+        return RetryPolicy()
+    inherited = draft.parent.document.retry_policy if draft.parent else None
+    values = _merged((draft.document.retry_policy, inherited, config.retry_policy))
     if values.get("retry_on") is not None:
         values["retry_on"] = frozenset(values["retry_on"])
     if values.get("exit_codes") is not None:
         values["exit_codes"] = frozenset(values["exit_codes"])
     return RetryPolicy(**values)
+
+
+def plan_timeout(draft: Draft) -> float | None:
+    """Seconds for each attempt, the step's own or its parent's; None for no bound."""
+    if not is_timed(draft):
+        return None
+    own = draft.document.timeout
+    return (draft.parent.document.timeout if own is None and draft.parent else own) or None
 
 
 def _limits(*documents: LimitsDocument | None) -> ResourceLimits:

@@ -10,15 +10,24 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.workflows.documents import (
+    STEP_LISTS,
     ConfigDocument,
     StepDocument,
     WorkflowDocument,
     lift,
 )
 from engine.workflows.fields import PROBLEM
-from engine.workflows.policy_documents import LimitsDocument, PoolDocument, RetryDocument
+from engine.workflows.foreign_words import foreign_words, ours_for
+from engine.workflows.policy_documents import (
+    ApprovalDocument,
+    CacheDocument,
+    LimitsDocument,
+    PoolDocument,
+    RetryDocument,
+    ScheduleDocument,
+)
 from engine.workflows.pruning import in_damaged, prune
-from engine.workflows.routing_documents import MapDocument
+from engine.workflows.routing_documents import BranchDocument, DecisionDocument, MapDocument
 from engine.workflows.tree import MAX_PROBLEMS, Findings, Items, Table, describe, is_null, locate, node_at
 from engine.workflows.wording import listing, nearest, quoted, shorten, show
 
@@ -28,57 +37,20 @@ _ROUNDS = 6
 # Unknown keys that are looked at for one that was meant as another.
 _LOOKED_AT = 20
 
-# Words that people bring from other tools, and ours for the same thing.
-_OTHER_WORDS = {
-    "environment": "env_vars",
-    "envs": "env_vars",
-    "vars": "env_vars",
-    "cmd": "command",
-    "args": "command",
-    "run": "command",
-    "script": "command",
-    "entrypoint": "command",
-    "needs": "depends_on",
-    "depends": "depends_on",
-    "dependencies": "depends_on",
-    "after": "depends_on",
-    "requires": "depends_on",
-    "retry": "retry_policy",
-    "retries": "retry_policy",
-    "when": "condition",
-    "if": "condition",
-    "resources": "resource_limits",
-    "limits": "resource_limits",
-    "parameters": "params",
-    "inputs": "params",
-    "tasks": "steps",
-    "jobs": "steps",
-    "stages": "steps",
-    "title": "name",
-    "foreach": "map_config",
-    "loop": "map_config",
-    "attempts": "max_attempts",
-    "interval": "delay",
-    "cpu": "cpu_limit",
-    "cpus": "cpu_limit",
-    "memory": "memory_limit",
-    "mem": "memory_limit",
-    "gpu": "gpu_limit",
-    "alias": "item_alias",
-    "concurrency": "max_concurrency",
-    "items": "input_path",
-    "op": "operator",
-}
-
 # Where a field stands, for a key that is known but in the wrong place.
 _HOMES: tuple[tuple[type[BaseModel], str], ...] = (
     (StepDocument, "on a step"),
     (ConfigDocument, "under the workflow's `config`"),
     (WorkflowDocument, "at the top level"),
     (MapDocument, "under `map_config`"),
+    (DecisionDocument, "under `decision_node`"),
+    (BranchDocument, "under `branch_config`"),
     (RetryDocument, "under `retry_policy`"),
     (LimitsDocument, "under `resource_limits`"),
     (PoolDocument, "under `pool_config`"),
+    (ScheduleDocument, "under `config.schedule`"),
+    (ApprovalDocument, "under `approval`"),
+    (CacheDocument, "under `cache`"),
 )
 _NEXT_DOOR: dict[type[BaseModel], type[BaseModel]] = {
     WorkflowDocument: ConfigDocument,
@@ -150,7 +122,7 @@ def _note(detail: ErrorDetails, tree: Table, findings: Findings) -> None:
             )
         case "list_type":
             first = next(iter(detail["input"]), "a") if isinstance(detail["input"], Table) else ""
-            how = f"`- id: {shorten(first)}`" if path[-1] == "steps" and first else "`- `"
+            how = f"`- id: {shorten(first)}`" if path[-1] in STEP_LISTS and first else "`- `"
             found = _not_a(detail["input"], f"a list ({how} begins an element)")
             findings.error(locate(tree, path), f"`{label}`: {found}")
         case _:
@@ -177,8 +149,10 @@ def label_of(path: Sequence[str | int]) -> str:
     parts = list(path)
     if parts and parts[-1] == "[key]":
         parts = parts[:-2]
-    while len(parts) > 2 and parts[0] == "steps" and isinstance(parts[1], int):
+    while len(parts) > 2 and parts[0] in STEP_LISTS and isinstance(parts[1], int):
         parts = parts[2:]
+        if len(parts) > 3 and parts[0] == "workflow" and parts[1] in STEP_LISTS:
+            parts = parts[1:]
     label = ""
     for part in parts:
         if isinstance(part, int):
@@ -216,31 +190,37 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _suggestion(key: str, model: type[BaseModel]) -> str | None:
+    """Our word that was meant by an unknown key of this model, if any is near."""
     known = _fields(model)
-    other = _OTHER_WORDS.get(key.casefold())
-    if other in known:
-        return other
-    meant = nearest(key, [*known, *(word for word, ours in _OTHER_WORDS.items() if ours in known)])
-    return _OTHER_WORDS.get(meant, meant) if meant is not None else None
+    if meant := _translated(key, known):
+        return meant
+    near = nearest(key, [*known, *foreign_words(known)])
+    return near if near is None or near in known else _translated(near, known)
+
+
+def _translated(word: str, known: list[str]) -> str | None:
+    return next((ours for ours in ours_for(word) if ours in known), None)
+
+
+def _home(key: str, model: type[BaseModel]) -> str | None:
+    """Where else a key is known."""
+    homes = sorted(_HOMES, key=lambda one: one[0] is not _NEXT_DOOR.get(model))
+    return next((home for other, home in homes if other is not model and key in _fields(other)), None)
 
 
 def _unknown_key(path: Sequence[str | int]) -> str:
     key, model = str(path[-1]), _model_at(path)
     where = f"in `{label_of(path[:-1])}`" if len(path) > 1 and isinstance(path[-2], str) else "here"
     start = f"{show(key)} is not known {where}"
-    home = next(
-        (
-            home
-            for other, home in sorted(_HOMES, key=lambda one: one[0] is not _NEXT_DOOR.get(model))
-            if other is not model and key in _fields(other)
-        ),
-        None,
-    )
-    near = _suggestion(key, model)
-    if home:
+    if meant := _translated(key, _fields(model)):
+        return f"{start}: did you mean {quoted(meant)}?"
+    if home := _home(key, model):
         return f"{start}: it belongs {home}"
-    if near:
+    if near := _suggestion(key, model):
         return f"{start}: did you mean {quoted(near)}?"
+    for word in ours_for(key):
+        if home := _home(word, model):
+            return f"{start}: did you mean {quoted(word)}, which belongs {home}?"
     return f"{start}: known are {listing(_fields(model), limit=30)}"
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 from engine.workflows.compiling import At, Compiler
 from engine.workflows.params import read_param
@@ -80,6 +79,8 @@ def zone_of(name: str) -> tzinfo:
         return UTC
     if name == "local":
         return MachineZone()
+    from zoneinfo import ZoneInfo, available_timezones  # only where there is a schedule
+
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):

@@ -15,6 +15,7 @@ from engine.events import Event, EventSink, EventType, StepStatus
 from engine.history.logs import LogWriter
 from engine.orchestrator.outcome import Outcome, cancelled
 from engine.orchestrator.ports import ChildRuns, ParentLink, Recall, nothing_remembered
+from engine.orchestrator.secrets import NO_SECRETS, Secrets
 from engine.orchestrator.slots import Slots
 from engine.orchestrator.states import check_step_move
 from engine.settings import Settings
@@ -77,6 +78,7 @@ class RunContext:
     children: ChildRuns | None = None
     parent: ParentLink | None = None
     use_cache: bool = True
+    secrets: Secrets = NO_SECRETS
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     stop: Stop | None = None
 

@@ -30,6 +30,7 @@ from engine.workflows.fields import (
     list_of,
     read_command,
     read_identifier,
+    read_literal,
     read_text,
     word,
     wrong,
@@ -71,7 +72,9 @@ def _read_outputs(node: object) -> object:
     return text
 
 
-Outputs = Annotated[Any, Reads(_read_outputs, {"anyOf": [{"enum": ["merge", "step"]}, {"type": "object"}]})]
+_PATHS = {"type": "object", "additionalProperties": {"type": "string"}}
+Outputs = Annotated[Any, Reads(_read_outputs, {"enum": ["merge", "step"]}, short=_PATHS)]
+User = Annotated[str, Reads(read_literal, {"type": ["string", "integer"]})]
 
 
 class StepDocument(Part):
@@ -141,7 +144,7 @@ class StepDocument(Part):
     )
     volumes: list[Volume] = Field(default_factory=list, description="host paths and volumes it sees")
     working_dir: Text | None = Field(None, description="where the command starts")
-    user: Text | None = Field(None, description="`uid[:gid]` or a name known to the image")
+    user: User | None = Field(None, description="`uid[:gid]` or a name known to the image")
     privileged: Boolean = Field(False, description="all rights on the host; needs a setting")
     secrets: list[EnvironmentName] | None = Field(
         None, description="which of the workflow's secrets it gets; default: all of them"
@@ -199,7 +202,9 @@ def _short_param(node: Any) -> object:
     return table
 
 
-Param = Annotated[ParamDocument, Reads(_short_param)]
+Param = Annotated[
+    ParamDocument, Reads(_short_param, short={"type": ["string", "number", "boolean", "array", "null"]})
+]
 
 
 class WorkflowDocument(Part):
@@ -233,7 +238,7 @@ class InlineWorkflowDocument(WorkflowDocument):
 
 
 # Other spellings of fields of a step, as good as ours.
-_OTHER_SPELLINGS = {"env": "env_vars", "when": "condition"}
+OTHER_SPELLINGS = {"env": "env_vars", "when": "condition"}
 
 
 def lift(root: Table, report: Report) -> Table:
@@ -265,7 +270,7 @@ def _lift_step(step: Table, report: Report) -> None:
     elif config is not None:
         step.damaged = True
         report(config.position, f"`config`: found {describe(config)}, expected a mapping `key: value`")
-    for other, ours in _OTHER_SPELLINGS.items():
+    for other, ours in OTHER_SPELLINGS.items():
         if other in step and ours in step:
             report(
                 step.key_positions[other],

@@ -34,11 +34,21 @@ PROBLEM = "document"
 
 
 class Reads:
-    """Marks a field with the function that reads it, and its JSON Schema where the type does not say it."""
+    """Marks a field with the function that reads it, and its JSON Schema where the type does not say it.
 
-    def __init__(self, read: Callable[[Any], Any], schema: dict[str, Any] | None = None) -> None:
+    `short` is the schema of a second way to write it, besides the one that the type or `schema` says.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Any], Any],
+        schema: dict[str, Any] | None = None,
+        *,
+        short: dict[str, Any] | None = None,
+    ) -> None:
         self.read = read
         self.schema = schema
+        self.short = short
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self.read, handler(source))
@@ -46,7 +56,8 @@ class Reads:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return dict(self.schema) if self.schema is not None else handler(schema)
+        written = dict(self.schema) if self.schema is not None else handler(schema)
+        return {"anyOf": [written, self.short]} if self.short is not None else written
 
 
 def problem(message: str, *, field: str | None = None) -> PydanticCustomError:
@@ -331,7 +342,9 @@ TextAsWritten = Annotated[str, Reads(read_literal, _WORD)]
 Title = Annotated[str, Reads(_read_title, _LINE)]
 WorkflowName = Annotated[str, Reads(read_workflow_name, _LINE)]
 StepId = Annotated[str, Reads(read_id, {"type": "string", "pattern": f"^{_ID.pattern}$"})]
-EnvironmentName = Annotated[str, Reads(read_environment_name)]
+EnvironmentName = Annotated[
+    str, Reads(read_environment_name, {"type": "string", "pattern": r"^[^=\s]{1,256}$"})
+]
 Identifier = Annotated[str, Reads(read_identifier, {"type": "string", "pattern": f"^{_IDENTIFIER.pattern}$"})]
 Key = Annotated[str, Reads(read_key)]
 Boolean = Annotated[bool, Reads(read_boolean)]

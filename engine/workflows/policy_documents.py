@@ -122,7 +122,7 @@ def _short_cache(node: Any) -> object:
     raise wrong(node, "true, false, or a mapping with `key` and `max_age`")
 
 
-Cache = Annotated[CacheDocument | None, Reads(_short_cache)]
+Cache = Annotated[CacheDocument | None, Reads(_short_cache, short={"type": "boolean"})]
 
 
 class ApprovalDocument(Part):
@@ -156,7 +156,7 @@ def _short_secret(node: Any) -> object:
     return table
 
 
-Secret = Annotated[SecretDocument, Reads(_short_secret)]
+Secret = Annotated[SecretDocument, Reads(_short_secret, short={"type": "string", "minLength": 1})]
 
 
 class ScheduleDocument(Part):
@@ -181,7 +181,7 @@ def _short_schedule(node: Any) -> object:
     return table
 
 
-Schedule = Annotated[ScheduleDocument, Reads(_short_schedule)]
+Schedule = Annotated[ScheduleDocument, Reads(_short_schedule, short={"type": "string", "minLength": 1})]
 
 
 class VolumeDocument(Part):
@@ -205,7 +205,9 @@ def _short_volume(node: Any) -> object:
     return table
 
 
-Volume = Annotated[VolumeDocument, Reads(_short_volume)]
+Volume = Annotated[
+    VolumeDocument, Reads(_short_volume, short={"type": "string", "pattern": "^[^:]+:[^:]+(:(ro|rw))?$"})
+]
 
 
 class ArtifactDocument(Part):
@@ -224,4 +226,4 @@ def _short_artifact(node: Any) -> object:
     return table
 
 
-Artifact = Annotated[ArtifactDocument, Reads(_short_artifact)]
+Artifact = Annotated[ArtifactDocument, Reads(_short_artifact, short={"type": "string", "minLength": 1})]

@@ -1,39 +1,66 @@
-"""The JSON Schema of the workflow document, for editors: both ways of writing a step, and the short forms."""
+"""The JSON Schema of the workflow document, for editors: both ways of writing a step, and the short forms.
+
+It is of draft 7, the newest that all of them read. What it cannot say (graphs, expressions, what contradicts
+itself) is checked on loading.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from engine.workflows.documents import STEP_OWN, WorkflowDocument
+from pydantic.json_schema import GenerateJsonSchema
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+from engine.workflows.documents import OTHER_SPELLINGS, STEP_OWN, WorkflowDocument
+
+DIALECT = "http://json-schema.org/draft-07/schema#"
+
+# Which of a mapping's keys go together, by the name of its model.
+_TOGETHER: dict[str, dict[str, Any]] = {
+    "StepDocument": {"anyOf": [{"required": ["id"]}, {"required": ["name"]}]},
+    "ConditionDocument": {
+        "oneOf": [{"required": ["field", "operator"]}, *({"required": [key]} for key in ("and", "or", "not"))]
+    },
+    "DecisionDocument": {"oneOf": [{"required": ["choices"]}, {"required": ["branches"]}]},
+    "SecretDocument": {"not": {"required": ["env", "file"]}},
+}
+
+
+class _Generator(GenerateJsonSchema):
+    """Without the titles that repeat each field's name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema, draft 2020-12: what the models accept. Graphs and expressions are checked on loading."""
-    schema = _without_nulls(WorkflowDocument.model_json_schema(by_alias=True, mode="validation"))
-    definitions: dict[str, Any] = schema["$defs"]
+    """The schema: what the models accept."""
+    made = WorkflowDocument.model_json_schema(
+        by_alias=True, ref_template="#/definitions/{model}", schema_generator=_Generator
+    )
+    schema = _without_nulls(made)
+    definitions: dict[str, Any] = schema.pop("$defs")
+    for name, together in _TOGETHER.items():
+        definitions[name].update(together)
     step = definitions["StepDocument"]["properties"]
-    step["env"] = {**step["env_vars"], "description": "other spelling of env_vars"}
+    for other, ours in OTHER_SPELLINGS.items():
+        step[other] = {**step[ours], "description": f"other spelling of `{ours}`"}
     definitions["StepConfigDocument"] = {
         "type": "object",
-        "title": "StepConfigDocument",
-        "description": "The config fields of a step, which may also stand on the step itself.",
+        "description": "The settings of a step, which may also stand on the step itself.",
         "additionalProperties": False,
         "properties": {
             name: field for name, field in step.items() if name not in STEP_OWN or name == "steps"
         },
     }
-    step["config"] = {"$ref": "#/$defs/StepConfigDocument"}
-    param = definitions["ParamDocument"]
-    short = {"type": ["string", "number", "boolean", "array"], "description": "short form: the default"}
-    definitions["Param"] = {"anyOf": [param, short]}
-    del definitions["ParamDocument"]
-    names = schema["properties"]["params"]["patternProperties"]
-    names.update({name: {"$ref": "#/$defs/Param"} for name in names})
-    schema["properties"]["params"]["additionalProperties"] = False
+    step["config"] = {
+        "$ref": "#/definitions/StepConfigDocument",
+        "description": "the step's settings, which may also stand on the step itself",
+    }
+    for workflow in (schema, definitions["InlineWorkflowDocument"]):
+        workflow["properties"]["params"]["additionalProperties"] = False
     schema["patternProperties"] = {"^x-": {"description": "ignored: a place for anchors"}}
-    return {"$schema": DIALECT, "title": "Agentainer workflow", **schema}
+    head = {"$schema": DIALECT, "title": "Agentainer workflow"}
+    return {**head, **{key: schema[key] for key in schema if key != "title"}, "definitions": definitions}
 
 
 def _without_nulls(node: Any) -> Any:

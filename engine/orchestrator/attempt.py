@@ -69,8 +69,7 @@ class Attempt:
         Cancellation stops the agent before it gets through.
         """
         task = self._task()
-        writer = self._services.open_log(self._log)
-        capture = OutputCapture(writer, self._services.settings.result_limit)
+        capture = self._capture()
         try:
             async with self._services.store.completion(self.task_id) as completion:
                 await self._services.store.put_task(task, self.agent)
@@ -83,15 +82,14 @@ class Attempt:
             return failed(Reason.INFRA_ERROR, str(error), started=False, transient=True)
         finally:
             # Whatever happened, the agent no longer runs when an attempt is over.
-            await uncancelled(self._wind_up(writer.close))
+            await uncancelled(self._wind_up(capture))
 
     async def resume(self, elapsed: float) -> Outcome | None:
         """Take over the agent of an interrupted attempt and see it through; None if that cannot be done.
 
         `elapsed` seconds of its timeout have gone by already.
         """
-        writer = self._services.open_log(self._log)
-        capture = OutputCapture(writer, self._services.settings.result_limit)
+        capture = self._capture()
         try:
             async with self._services.store.completion(self.task_id) as completion:
                 if not await self._adopt(capture):
@@ -103,7 +101,7 @@ class Attempt:
             self._run.warn(f"{self.agent} could not be taken over: {error}", *self._where)
             return None
         finally:
-            await uncancelled(self._wind_up(writer.close))
+            await uncancelled(self._wind_up(capture))
 
     def finished(self, outcome: Outcome, *, kept: bool) -> Event:
         """The event of this attempt's end; `kept` if its agent stays for now."""
@@ -183,8 +181,14 @@ class Attempt:
         else:
             if end.note:
                 self._run.warn(end.note, *self._where)
+            capture.finish()
             outcome = judge(
-                end, told, stdout=capture.stdout, stderr_tail=capture.stderr_tail, stopped=stopped
+                end,
+                told,
+                stdout=capture.stdout,
+                stderr_tail=capture.stderr_tail,
+                stopped=stopped,
+                masker=self._run.secrets.masker,
             )
             if capture.truncated and outcome.ok and told.result is None:
                 self._run.warn(
@@ -241,7 +245,11 @@ class Attempt:
         except StateStoreError as problem:
             self._run.warn(f"the completion could not be published: {problem}", *self._where)
 
-    async def _wind_up(self, close_log: Any) -> None:
+    def _capture(self) -> OutputCapture:
+        log = self._services.open_log(self._log)
+        return OutputCapture(log, self._services.settings.result_limit, self._run.secrets.masker)
+
+    async def _wind_up(self, capture: OutputCapture) -> None:
         """Stop the agent unless its end has been seen, then close the log."""
         try:
             if not self._over:
@@ -249,7 +257,7 @@ class Attempt:
         except BackendError as error:
             self._run.warn(f"{self.agent} could not be stopped: {error}", *self._where)
         finally:
-            close_log()
+            capture.close()
 
     async def _stop(self) -> None:
         backend = self._services.backend
@@ -334,7 +342,12 @@ class Attempt:
         )
 
     def _environment(self, task: TaskPlan, own: dict[str, str]) -> dict[str, str]:
-        """The environment of contract §2: the user's, then ours, which win except for Redis' place."""
+        """The environment of contract §2, the stronger later: env files, the step's, secrets, ours.
+
+        Only the place of Redis is the user's where they name one.
+        """
+        secrets = self._run.secrets
+        own = {**secrets.variables, **own, **secrets.environment(task.secrets)}
         containerised = self._services.backend.name == "docker"
         redis = self._services.store.environment(
             self._run.run_id, RedisAccess(task.redis_access), containerised=containerised

@@ -13,6 +13,7 @@ from engine.clock import Clock
 from engine.errors import Reason, StateStoreError
 from engine.events import Event, EventSink, EventType, StepStatus
 from engine.history.logs import LogWriter
+from engine.orchestrator.masking import mask_event
 from engine.orchestrator.outcome import Outcome, cancelled
 from engine.orchestrator.ports import ChildRuns, ParentLink, Recall, nothing_remembered
 from engine.orchestrator.secrets import NO_SECRETS, Secrets
@@ -101,8 +102,10 @@ class RunContext:
         attempt: int | None = None,
         **data: Any,
     ) -> Event:
-        """An event of this run, now. Keys whose value is None are left out."""
+        """An event of this run, now, its secrets masked. Keys whose value is None are left out."""
         kept = {key: value for key, value in data.items() if value is not None}
+        if self.secrets.masker:
+            kept = mask_event(self.secrets.masker, kept)
         return Event(self.run_id, type_, self.services.clock.now(), step_id, item, attempt, kept)
 
     def record(self, *events: Event) -> Awaitable[tuple[Event, ...]]:

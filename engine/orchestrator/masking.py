@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -18,6 +18,19 @@ SHORTEST_SECRET = 4
 
 # Where `base64` (76) and PEM files (64) break lines: a long secret is printed in pieces of these lengths.
 _BASE64_LINES = (64, 76)
+
+# Keys of event data that hold the engine's own words, ids and names of the document: a secret that happens to
+# be one of these words ("docker") must not break the event.
+_NOT_MASKED = frozenset(
+    """
+    old status reason why due default next_attempt_at delay duration exit_code kept reused cached_from
+    cache_key workers artifacts task_id agent agent_id backend log spec_digest child_run by instance
+    recoveries failed_step workflow digest path document source retry_of retry_scope parent children
+    scheduled_for
+    """.split()  # noqa: SIM905 (a list would be forty lines)
+)
+# Of a step in the plan that `run.created` has, what may have been put together from elsewhere.
+_MASKED_OF_PLAN = ("image", "command", "approval")
 
 _HEAD = 4  # bytes by which a possible beginning of a secret is found
 _SLICE = 1 << 18  # bytes that are searched at a time, so that a list of matches stays small
@@ -162,6 +175,27 @@ class MaskedStream:
             shown.append(data[place:safe])
         self._held, self._covered = data[safe:], max(0, place - safe)
         return b"".join(shown)
+
+
+def mask_event(masker: Masker, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of an event (`events.EventType`) with the secrets in it replaced."""
+    if not masker:
+        return dict(data)
+    return {key: _mask_item(masker, key, item) for key, item in data.items()}
+
+
+def _mask_item(masker: Masker, key: str, item: Any) -> Any:
+    if key in _NOT_MASKED:
+        return item
+    if key == "changes" and item and (made := item.get("collections")):
+        kinds = {masker.mask_text(name): kind for name, kind in made.items()}
+        return {**masker.mask_json({**item, "collections": None}), "collections": kinds}
+    if key == "plan":
+        return [
+            {name: masker.mask_json(part) if name in _MASKED_OF_PLAN else part for name, part in step.items()}
+            for step in item
+        ]
+    return masker.mask_json(item)
 
 
 def _variants(value: str) -> set[bytes]:

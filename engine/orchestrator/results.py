@@ -6,11 +6,13 @@ Pure functions: no I/O, no clock.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from engine.agents.backend import Exit
 from engine.errors import Reason
 from engine.events import StepStatus
+from engine.orchestrator.masking import Masker
 from engine.orchestrator.outcome import Outcome, failed
 from engine.state.store import TaskOutcome
 
@@ -41,8 +43,10 @@ def result_of_output(stdout: str) -> Any:
         return stdout.rstrip("\r\n")
 
 
-def judge(end: Exit, told: TaskOutcome, *, stdout: str, stderr_tail: str, stopped: bool) -> Outcome:
-    """What an attempt came to.
+def judge(
+    end: Exit, told: TaskOutcome, *, stdout: str, stderr_tail: str, stopped: bool, masker: Masker
+) -> Outcome:
+    """What an attempt came to, its secrets masked.
 
     Args:
         end: how the agent ended.
@@ -51,7 +55,19 @@ def judge(end: Exit, told: TaskOutcome, *, stdout: str, stderr_tail: str, stoppe
         stderr_tail: the last of its standard error, for the error's text.
         stopped: the engine stopped the agent after it had announced its completion; the exit code is then
             ours, not the task's.
+        masker: knows the secrets.
     """
+    outcome = _judge(end, told, stdout, stderr_tail, stopped=stopped, masker=masker)
+    try:
+        result = masker.mask_json(outcome.result)
+    except RecursionError:
+        return failed(Reason.BAD_RESULT, "the result is nested too deeply", exit_code=outcome.exit_code)
+    return replace(outcome, result=result, error=outcome.error and masker.mask_text(outcome.error))
+
+
+def _judge(
+    end: Exit, told: TaskOutcome, stdout: str, stderr_tail: str, *, stopped: bool, masker: Masker
+) -> Outcome:
     if end.lost and told.announced is None:
         return failed(
             Reason.LOST, "the agent vanished while it ran (removed by hand, or the machine restarted)"
@@ -67,10 +83,10 @@ def judge(end: Exit, told: TaskOutcome, *, stdout: str, stderr_tail: str, stoppe
         return failed(Reason.TASK_FAILED, error, exit_code=code)
     if told.announced == "error" or told.error is not None:
         return failed(Reason.TASK_FAILED, told.error or "the task announced an error", exit_code=code)
-    return _success(told, stdout, code)
+    return _success(told, stdout, code, masker)
 
 
-def _success(told: TaskOutcome, stdout: str, code: int) -> Outcome:
+def _success(told: TaskOutcome, stdout: str, code: int, masker: Masker) -> Outcome:
     if told.problem is not None:
         return failed(Reason.BAD_RESULT, told.problem, exit_code=code)
     if told.result is None:
@@ -78,7 +94,7 @@ def _success(told: TaskOutcome, stdout: str, code: int) -> Outcome:
     try:
         return Outcome(StepStatus.COMPLETED, result=parse_json(told.result), exit_code=code)
     except (ValueError, RecursionError) as error:
-        preview = told.result[:_PREVIEW]
+        preview = masker.mask_text(told.result)[:_PREVIEW]
         return failed(
             Reason.BAD_RESULT,
             f"the result key is not JSON ({error}): found {preview!r}, expected one JSON value",

@@ -9,13 +9,14 @@ import pytest
 from engine.agents.backend import Exit
 from engine.errors import Reason
 from engine.events import StepStatus
+from engine.orchestrator.masking import Masker
 from engine.orchestrator.outcome import Outcome
 from engine.orchestrator.results import judge, result_of_output
 from engine.state.store import TaskOutcome
 
 
 def judged(end: Exit, told: TaskOutcome | None = None, **rest: Any) -> Outcome:
-    given: dict[str, Any] = {"stdout": "", "stderr_tail": "", "stopped": False} | rest
+    given: dict[str, Any] = {"stdout": "", "stderr_tail": "", "stopped": False, "masker": Masker()} | rest
     return judge(end, told or TaskOutcome(), **given)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import os
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -378,6 +380,103 @@ class BackendContract:
         await soon(backend.stop(spec.name, 0))
         await soon(backend.remove(spec.name))
         assert await soon(backend.list_agents(instance)) == []
+
+    # -- what agents leave ----------------------------------------------------------------------------
+
+    async def test_files_are_collected_from_an_agent_that_runs_and_from_one_that_has_ended(
+        self, backend: Backend, instance: str, image: str | None, tmp_path: Path
+    ) -> None:
+        ended = make_spec(instance, "printf content > out.txt", image)
+        running = make_spec(instance, "printf content > out.txt; echo ready; sleep 600", image)
+        sink = await begin(backend, running)
+        await sink.says(b"ready\n")
+        await self.end_of(backend, ended)
+        for number, name in enumerate((ended.name, running.name)):
+            into = tmp_path / f"kept-{number}"
+            assert await soon(backend.collect(name, "out.txt", into, limit=7)) == 7
+            assert into.read_bytes() == b"content"
+        assert sorted(path.name for path in tmp_path.glob("kept*")) == ["kept-0", "kept-1"]
+
+    async def test_a_directory_is_collected_with_the_links_that_stay_inside(
+        self, backend: Backend, instance: str, image: str | None, tmp_path: Path
+    ) -> None:
+        script = """
+            mkdir -p out/empty out/deep/er; cd out; printf one > first; printf two > deep/er/second
+            ln first deep/hard; ln -s ../first deep/soft; ln -s deep/er down; ln -s nowhere dangling
+            chmod 6777 first; chmod 0555 deep/er; printf x > "$(printf 'odd \\n\\377 name')"
+        """
+        spec = make_spec(instance, script, image)
+        end, _ = await self.end_of(backend, spec)
+        assert end.code == 0
+        into = tmp_path / "kept"
+        # A file of two names may be counted, and copied, twice.
+        assert await soon(backend.collect(spec.name, "./out/", into, limit=100)) in (7, 10)
+        assert (into / "deep" / "soft").read_text() == "one"
+        assert (into / "deep" / "hard").read_text() == "one"
+        assert (into / "down" / "second").read_text() == "two"
+        assert (into / "dangling").readlink() == Path("nowhere")
+        assert list((into / "empty").iterdir()) == []
+        assert (into / "first").stat().st_mode & 0o7777 == 0o755
+        assert (into / "first").stat().st_uid == os.getuid()
+        assert (into / "deep" / "er").stat().st_mode & 0o7777 == 0o755
+        assert b"odd \n\xff name" in [os.fsencode(path.name) for path in into.iterdir()]
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+    @pytest.mark.parametrize("path", ["none", "none/below", "file/below", "/no/such/place", "dangling"])
+    async def test_collecting_what_is_not_there_finds_nothing(
+        self, backend: Backend, instance: str, image: str | None, path: str, tmp_path: Path
+    ) -> None:
+        spec = make_spec(instance, "echo > file; ln -s nowhere dangling", image)
+        await self.end_of(backend, spec)
+        assert await soon(backend.collect(spec.name, path, tmp_path / "kept", limit=100)) is None
+        assert not (tmp_path / "kept").exists()
+
+    @pytest.mark.parametrize(
+        ("script", "words"),
+        [
+            ("ln -s /etc/passwd out/evil", "absolute"),
+            ("ln -s ../../x out/evil", "leads out"),
+            ("mkdir out/deep; ln -s .. out/deep/up; ln -s deep/up/../.. out/evil", "goes up after"),
+            ("ln -s ../out/fine out/evil", "leads out"),
+            ("mkfifo out/evil", "named pipe"),
+            ("head -c 101 /dev/zero > out/evil", "larger than 100 bytes"),
+            ("for i in 1 2 3 4 5 6; do head -c 20 /dev/zero > out/$i; done", "larger than 100 bytes"),
+            ("truncate -s 1099511627776 out/evil", "larger than 100 bytes"),
+            ("i=0; cd out; while [ $i -lt 101 ]; do mkdir d; cd d; i=$((i+1)); done", "100 deep"),
+        ],
+    )
+    async def test_what_cannot_be_copied_safely_is_refused_and_leaves_nothing(
+        self, backend: Backend, instance: str, image: str | None, script: str, words: str, tmp_path: Path
+    ) -> None:
+        spec = make_spec(instance, f"mkdir out; echo > out/fine; {script}", image)
+        end, sink = await self.end_of(backend, spec)
+        assert end.code == 0, sink.text("stderr")
+        place = tmp_path / "place"
+        place.mkdir()
+        with pytest.raises(BackendError, match=words) as caught:
+            await soon(backend.collect(spec.name, "out", place / "kept", limit=100))
+        assert (caught.value.reason, caught.value.transient) == (Reason.BAD_RESULT, False)
+        assert list(place.iterdir()) == []
+
+    async def test_nothing_can_be_collected_from_an_agent_that_is_gone(
+        self, backend: Backend, instance: str, image: str | None, tmp_path: Path
+    ) -> None:
+        spec = make_spec(instance, "echo > out", image)
+        await self.end_of(backend, spec)
+        await soon(backend.remove(spec.name))
+        with pytest.raises(BackendError, match="gone") as caught:
+            await soon(backend.collect(spec.name, "out", tmp_path / "kept", limit=100))
+        assert caught.value.reason is Reason.LOST
+
+    async def test_a_task_starts_in_the_working_directory_that_the_step_names(
+        self, backend: Backend, instance: str, image: str | None, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "work ing"
+        place.mkdir()
+        spec = make_spec(instance, "pwd; echo made > here", image, working_dir=str(place))
+        _, sink = await self.end_of(backend, spec)
+        assert sink.text().decode() == f"{place}\n"
+        assert await soon(backend.collect(spec.name, "here", tmp_path / "kept", limit=100)) == 5
 
     # -- being found ----------------------------------------------------------------------------------
 

@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.agents.backend import AgentInfo, AgentSpec, BackendFacts, Exit, LogSink
+from engine.agents.backend import AgentInfo, AgentSpec, BackendFacts, Exit, LogSink, PullPolicy
 from engine.agents.docker_actions import inspect
 from engine.agents.docker_calls import Calls, DaemonThreads, Deadlines
+from engine.agents.docker_collect import collect
 from engine.agents.docker_connection import Address, check_reachable, find_address, make_client
 from engine.agents.docker_container import Container
 from engine.agents.docker_events import ContainerEvent, EventStream
@@ -276,6 +277,17 @@ class DockerBackend:
             await container.remove()
             if self._containers.get(name) is container:
                 del self._containers[name]
+
+    async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
+        """Copy what the container has at `path`; a link there is followed within the container."""
+        container = await self._find(name)
+        if container is None or not container.id:
+            raise BackendError(Reason.LOST, f"{name} is gone, and its files with it", transient=False)
+        return await collect(self._engine, name, path, into, limit)
+
+    async def image_digest(self, image: str, policy: PullPolicy) -> str:
+        """The image's id, asked for anew each time: names move."""
+        return await self._engine.images.digest(image, policy)
 
     async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:
         """Take a container over; its output comes again from its beginning, with Docker's times."""

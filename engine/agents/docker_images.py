@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from typing import Any
 
 from docker import auth
 from docker.utils import parse_repository_tag
@@ -78,6 +79,24 @@ class Images:
             await self._pull_once(reference)
             await self._look(reference)
 
+    async def digest(self, reference: str, policy: PullPolicy) -> str:
+        """The id of the image, which stands for its content and configuration; it is made sure to be there.
+
+        Raises:
+            BackendError: it is not there and cannot be got, or not now.
+        """
+        await self.ensure(reference, policy)
+        found = await self._inspect(reference)
+        if found is None:  # removed since somebody last looked
+            self.forget(reference)
+            await self.ensure(reference, policy)
+            found = await self._inspect(reference)
+        if found is None:
+            raise BackendError(
+                Reason.IMAGE_ERROR, f"the image {reference} was removed from this machine", transient=True
+            )
+        return str(found["Id"])
+
     def stop_signal(self, reference: str | None) -> str:
         """What the image says with; SIGTERM unless it says otherwise."""
         return self._stop_signals.get(reference or "") or "SIGTERM"
@@ -92,16 +111,24 @@ class Images:
             pull.cancel()
 
     async def _look(self, reference: str) -> bool:
+        found = await self._inspect(reference)
+        if found is None:
+            return False
+        self._stop_signals[reference] = (found.get("Config") or {}).get("StopSignal") or ""
+        return True
+
+    async def _inspect(self, reference: str) -> dict[str, Any] | None:
         try:
-            found = await self._calls(f"look for the image {reference}", "inspect_image", reference)
+            found: dict[str, Any] = await self._calls(
+                f"look for the image {reference}", "inspect_image", reference
+            )
         except EngineRefusedError as error:
             if error.status == 404:
-                return False
+                return None
             if error.status == 400:
                 raise _not_a_name(reference) from None
             raise
-        self._stop_signals[reference] = (found.get("Config") or {}).get("StopSignal") or ""
-        return True
+        return found
 
     async def _pull_once(self, reference: str) -> None:
         """Join the pull in progress or begin one. A waiter that is cancelled leaves it to the others."""

@@ -120,6 +120,8 @@ def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
         config["Cmd"] = [spec.command]
     elif spec.command is not None:
         config["Cmd"] = list(spec.command)
+    if spec.working_dir is not None:
+        config["WorkingDir"] = spec.working_dir
     return config
 
 

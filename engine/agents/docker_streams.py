@@ -27,15 +27,26 @@ _TIME_LIMIT = 64
 
 
 class EngineStream:
-    """One open answer. Iterate over its bytes; close it when it is no longer wanted."""
+    """One open answer. Iterate over its bytes; close it when it is no longer wanted.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    Attributes:
+        headers: of the answer, their names in lower case.
+    """
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, headers: Mapping[str, str]
+    ) -> None:
+        self.headers = headers
         self._reader = reader
         self._writer = writer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while data := await self._reader.read(_CHUNK):
+        while data := await self.read():
             yield data
+
+    async def read(self) -> bytes:
+        """What has come; nothing at the end."""
+        return await self._reader.read(_CHUNK)
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Line by line, for events, which are short."""
@@ -100,7 +111,12 @@ async def open_stream(
         if isinstance(error, (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError)):
             raise EngineSilentError(doing, f"the connection to the Docker engine broke: {error}") from None
         raise
-    return EngineStream(reader, writer)
+    return EngineStream(reader, writer, _headers(answer))
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:])
+    return {name.lower(): value.strip() for name, separator, value in lines if separator}
 
 
 async def _words(reader: asyncio.StreamReader) -> str:

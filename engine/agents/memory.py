@@ -7,8 +7,10 @@ for the invariants that the tests check. Nothing here uses threads or sockets, s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import io
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 from engine.agents.backend import (
     AgentInfo,
@@ -17,7 +19,9 @@ from engine.agents.backend import (
     BackendFacts,
     Exit,
     LogSink,
+    PullPolicy,
 )
+from engine.agents.safe_copy import SafeCopy
 from engine.errors import BackendError, Reason
 
 _KILLED = 137
@@ -38,6 +42,7 @@ class Script:
         lost_after: seconds after which it vanishes.
         prepare_error, create_error, start_error: raised by these calls, the first `error_times` times.
         prepare_delay, create_delay, start_delay: seconds that these calls take.
+        files: what it leaves, once it has been started: contents by path.
     """
 
     exit_code: int = 0
@@ -55,6 +60,7 @@ class Script:
     prepare_delay: float = 0.0
     create_delay: float = 0.0
     start_delay: float = 0.0
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -80,6 +86,7 @@ class MemoryBackend:
         agents: those that exist (not removed), by name.
         started: names in the order of their starts.
         running: how many run now; `most_running`: the most there ever were at once.
+        digests: of images that are not to be identified by their names.
     """
 
     name = "memory"
@@ -91,6 +98,7 @@ class MemoryBackend:
         self.removed: list[str] = []
         self.running = 0
         self.most_running = 0
+        self.digests: dict[str, str] = {}
         self._errors: dict[tuple[str, str], int] = {}
 
     async def open(self) -> BackendFacts:
@@ -163,6 +171,28 @@ class MemoryBackend:
         await self.kill(name)
         if self.agents.pop(name, None) is not None:
             self.removed.append(name)
+
+    async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
+        """Write what its script says it leaves at `path`, or below it."""
+        agent = self._agent(name)
+        if agent.phase is AgentPhase.CREATED:
+            return None
+        wanted = PurePosixPath(path).parts
+        found = {
+            parts[len(wanted) :]: content
+            for file, content in agent.script.files.items()
+            if (parts := PurePosixPath(file).parts)[: len(wanted)] == wanted
+        }
+        if not found:
+            return None
+        with SafeCopy(into, limit=limit, what=f"{path!r} of {name}") as copy:
+            for parts, content in found.items():
+                copy.file(parts, 0o644, len(content), io.BytesIO(content).read)
+            return copy.finish()
+
+    async def image_digest(self, image: str, policy: PullPolicy) -> str:
+        """As a test has put it into `digests`, else the name."""
+        return self.digests.get(image, image)
 
     async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:
         """Take over what an earlier engine left."""

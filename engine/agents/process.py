@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.agents.backend import AgentInfo, AgentSpec, BackendFacts, Exit, LogSink
+from engine.agents.backend import AgentInfo, AgentSpec, BackendFacts, Exit, LogSink, PullPolicy
 from engine.agents.process_child import Child, StartError, spawn
+from engine.agents.process_collect import collect
 from engine.agents.process_records import (
     MARKER,
     Record,
@@ -128,6 +129,15 @@ class ProcessBackend:
         if not spec.command or not spec.command[0]:
             raise _input_error("the command is empty", "give the step a `command`")
         check_texts(spec)
+        if spec.mounts:
+            raise _input_error(
+                "the step has volumes, and nothing can be mounted into a local process",
+                "run it with --backend docker",
+            )
+        if spec.working_dir and not await asyncio.to_thread(Path(spec.working_dir).is_dir):
+            raise _input_error(
+                f"the working directory {spec.working_dir!r} is not there", "make it, or change `working_dir`"
+            )
 
     async def create(self, spec: AgentSpec, sink: LogSink) -> str:
         """Make its directory and its record; returns its name, which is its id here.
@@ -161,7 +171,7 @@ class ProcessBackend:
         command = agent.spec.command
         argv = ("/bin/sh", "-c", command) if isinstance(command, str) else command or ()
         try:
-            process = spawn(argv, self._records.directory(name), self._environment(agent))
+            process = spawn(argv, self._working_dir(agent.spec), self._environment(agent))
         except StartError as error:
             agent.finish(Exit(error.code, start_error=error.message))
             raise
@@ -170,6 +180,9 @@ class ProcessBackend:
         agent.watching = asyncio.create_task(self._watch(agent, agent.child), name=f"watch-{name}")
         agent.record = replace(agent.record, pid=process.pid, birth=birth_of(process.pid))
         self._records.note(name, pid=process.pid, birth=agent.record.birth)
+
+    def _working_dir(self, spec: AgentSpec) -> Path:
+        return Path(spec.working_dir) if spec.working_dir else self._records.directory(spec.name)
 
     def _environment(self, agent: _Agent) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -245,6 +258,19 @@ class ProcessBackend:
             if agent.child is not None:
                 await self._sweeper.sweep(agent.record.marker)
         await asyncio.to_thread(self._records.remove, name)
+
+    async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
+        """Copy what is at `path`, which must lie in its working directory or in the directory of its own."""
+        agent = self._agents.get(name)
+        own = self._records.directory(name)
+        if agent is None and self._records.read(name) is None:
+            raise BackendError(Reason.LOST, f"{name} is gone, and its files with it", transient=False)
+        working_dir = self._working_dir(agent.spec) if agent else own
+        return await collect(name, path, into, limit, working_dir=working_dir, within=(working_dir, own))
+
+    async def image_digest(self, image: str, policy: PullPolicy) -> str:
+        """The name: images mean nothing here."""
+        return image
 
     async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:
         """Tell where an agent of an earlier engine stands.

@@ -32,6 +32,9 @@ from engine.workflows.wording import advice, quoted, shorten, show
 
 At = tuple[str | int, ...]
 
+# What `on_failure` and `finally` steps see of the run, at `$.run`.
+RUN_FIELDS = ("status", "reason", "error", "failed_step")
+
 # A plain path costs 1 to compile; filters and regular expressions take the library some forty times as long.
 BUDGET = 60_000
 DEAR = 40
@@ -42,6 +45,10 @@ class Upstream(Protocol):
 
     def finished_before(self, other: str, step: str) -> bool:
         """Whether `other` is finished when `step` begins."""
+        ...
+
+    def has_later_turn(self, other: str, step: str) -> bool:
+        """Whether `other` begins only when all of the list that `step` stands in is over."""
         ...
 
 
@@ -247,11 +254,12 @@ class Compiler:
         upstream: Upstream | None,
         params: Collection[str],
         state: Collection[str],
+        handlers: Collection[str] = (),
     ) -> None:
-        """Check what paths say about params and steps, which are known before anything runs."""
+        """Check what paths say about params, steps and (in `handlers`) the run: it is known by now."""
         for reading in self.readings:
             head = [str(part) for part in reading.path.parts[:2]]
-            if len(head) < 2 or head[0] not in ("params", "steps") or head[0] in state:
+            if len(head) < 2 or head[0] not in ("params", "steps", "run") or head[0] in state:
                 continue
             kind, name = head
             if name in self.forgiven or self.findings.full:
@@ -262,6 +270,13 @@ class Compiler:
                     f"{show(reading.path.source)}: there is no param {show(name)}: "
                     f"{advice(name, params, kind='declared params')}",
                 )
+            elif kind == "run":
+                if reading.step_id in handlers and name not in RUN_FIELDS:
+                    self.findings.error(
+                        reading.position,
+                        f"{show(reading.path.source)}: a run has no {show(name)} here: "
+                        f"{advice(name, RUN_FIELDS, kind='it has')}",
+                    )
             elif kind == "steps" and name not in steps:
                 self.findings.error(
                     reading.position,
@@ -272,6 +287,12 @@ class Compiler:
                 self.findings.error(
                     reading.position,
                     f"{show(reading.path.source)}: a step cannot read what it has not done yet: "
+                    "read an earlier step",
+                )
+            elif kind == "steps" and upstream and upstream.has_later_turn(name, reading.step_id):
+                self.findings.error(
+                    reading.position,
+                    f"{show(reading.path.source)}: {quoted(name)} has its turn later, after this step: "
                     "read an earlier step",
                 )
             elif kind == "steps" and upstream and not upstream.finished_before(name, reading.step_id):

@@ -1,4 +1,4 @@
-"""The graph of a workflow: who each step is, what it waits for, and that nothing waits for itself."""
+"""The graph of a workflow: who each step is, what it waits for, and where decisions lead."""
 
 from __future__ import annotations
 
@@ -6,30 +6,38 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
 
 from engine.workflows.compiling import At, Compiler
-from engine.workflows.documents import StepDocument
-from engine.workflows.plan import StepType
+from engine.workflows.documents import StepDocument, WorkflowDocument
+from engine.workflows.plan import StepRole, StepType
+from engine.workflows.ways import Way, read_ways
 from engine.workflows.wording import advice, listing, quoted, show
 
-MAX_CYCLES_SHOWN = 10
 MAX_STEPS = 20_000
+
+# The lists of steps by the role that they give, as the document calls them.
+LISTS = {StepRole.MAIN: "steps", StepRole.ON_FAILURE: "on_failure", StepRole.FINALLY: "finally"}
 
 
 @dataclass(slots=True, eq=False)
 class Draft:
-    """A step on its way into the plan; `at` is its path in the tree."""
+    """A step on its way into the plan; `at` is its path in the tree.
+
+    `depends_on`, `order_only` and `routers` are those of `PlanStep`; the values are the places that say so.
+    """
 
     document: StepDocument
     at: At
     ordinal: int
     parent: Draft | None
+    role: StepRole = StepRole.MAIN
     id: str = ""
     type: StepType = StepType.SEQUENTIAL
     members: list[Draft] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
     depends_on: dict[str, At] = field(default_factory=dict)
-    targets: dict[str, At] = field(default_factory=dict)
+    order_only: dict[str, At] = field(default_factory=dict)
+    routers: dict[str, At] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -39,39 +47,51 @@ class Draft:
     @property
     def has_items(self) -> bool:
         """Whether it expands into items with task ids of their own."""
-        workers = self.document.max_workers or 1
-        return self.type is StepType.MAP or (self.type is StepType.PARALLEL and workers > 1)
+        workers = (self.document.max_workers or 1) > 1 or self.document.workers_path is not None
+        return self.type is StepType.MAP or (self.type is StepType.PARALLEL and workers)
 
 
-def draft_steps(documents: Sequence[StepDocument], compiler: Compiler) -> list[Draft]:
+def draft_steps(document: WorkflowDocument, compiler: Compiler) -> list[Draft]:
     """All steps in document order, nested members right after their parent; none where there are too many."""
-    if sum(1 + len(document.steps or ()) for document in documents) > MAX_STEPS:
+    lists = {
+        StepRole.MAIN: document.steps,
+        StepRole.ON_FAILURE: document.on_failure,
+        StepRole.FINALLY: document.finally_,
+    }
+    if sum(1 + len(step.steps or ()) for steps in lists.values() for step in steps) > MAX_STEPS:
         compiler.error(
             ("steps",), f"there are more than {MAX_STEPS:,} steps: use a map step, or several workflows"
         )
         return []
     drafts: list[Draft] = []
-    for index, document in enumerate(documents):
-        step = Draft(document, ("steps", index), len(drafts), None)
-        drafts.append(step)
-        for number, member in enumerate(document.steps or ()):
-            at: At = (*step.at, "steps", number)
-            nested = Draft(member, at, len(drafts), step)
-            step.members.append(nested)
-            drafts.append(nested)
-            if member.steps is not None:
-                compiler.error(
-                    (*at, "steps"),
-                    "`steps`: a member of a parallel step cannot hold steps itself: nest one level only",
-                )
-            if member.depends_on is not None:
-                compiler.error(
-                    (*at, "depends_on"),
-                    "`depends_on`: the members of a parallel step run together: take it out, "
-                    "or move this step out of the parallel step",
-                )
+    for role, steps in lists.items():
+        for index, step in enumerate(steps):
+            _draft_step(step, (LISTS[role], index), role, drafts, compiler)
     _name(drafts, compiler)
     return drafts
+
+
+def _draft_step(
+    document: StepDocument, at: At, role: StepRole, drafts: list[Draft], compiler: Compiler
+) -> None:
+    step = Draft(document, at, len(drafts), None, role, ways=read_ways(document, at))
+    drafts.append(step)
+    for number, member in enumerate(document.steps or ()):
+        where: At = (*at, "steps", number)
+        nested = Draft(member, where, len(drafts), step, role)
+        step.members.append(nested)
+        drafts.append(nested)
+        if member.steps is not None:
+            compiler.error(
+                (*where, "steps"),
+                "`steps`: a member of a parallel step cannot hold steps itself: nest one level only",
+            )
+        if member.depends_on is not None:
+            compiler.error(
+                (*where, "depends_on"),
+                "`depends_on`: the members of a parallel step run together: take it out, "
+                "or move this step out of the parallel step",
+            )
 
 
 def slug(name: str) -> str:
@@ -131,7 +151,7 @@ def check_item_ids(drafts: list[Draft], compiler: Compiler) -> None:
 class References:
     """Finds steps by id or by unique name."""
 
-    def __init__(self, drafts: list[Draft], compiler: Compiler) -> None:
+    def __init__(self, drafts: Sequence[Draft], compiler: Compiler) -> None:
         self._compiler = compiler
         self._ids: dict[str, Draft] = {}
         self._names: dict[str, list[Draft]] = {}
@@ -150,6 +170,14 @@ class References:
             return None
         if target is source:
             self._compiler.error(at, f"`{label}`: the step names itself: take {quoted(word)} out")
+            return None
+        if target.role is not source.role:
+            self._compiler.error(
+                at,
+                f"`{label}`: {quoted(word)} stands under `{LISTS[target.role]}`, and this step under "
+                f"`{LISTS[source.role]}`, which have their turns one after the other: name a step of the "
+                "same list",
+            )
             return None
         if target.parent is not None:
             self._compiler.error(
@@ -170,51 +198,39 @@ class References:
         return f"there is no step {show(word)}: {advice(word, known, kind='steps')}"
 
 
-def connect(drafts: list[Draft], compiler: Compiler) -> bool:
-    """Fill in `depends_on` and `targets`: from the document, or from document order where it has none.
+def connect(drafts: Sequence[Draft], compiler: Compiler) -> None:
+    """Fill in what each step waits for, and what each way out leads to.
 
-    Returns whether the graph is free of circles.
+    In a list of steps where none has `depends_on`, they wait in the order of the document.
     """
     references = References(drafts, compiler)
-    explicit = any(draft.document.depends_on is not None for draft in drafts if draft.parent is None)
-    top = [draft for draft in drafts if draft.parent is None]
-    for draft in top:
-        for index, word in enumerate(draft.document.depends_on or ()):
-            at: At = (*draft.at, "depends_on", index)
-            target = references.resolve(word, at, "depends_on", draft)
-            if target is not None:
-                draft.depends_on.setdefault(target.id, at)
-        _route(draft, references)
-    if not explicit:
-        _document_order(top)
-    return _check_cycles(top, compiler)
+    for role in LISTS:
+        top = [draft for draft in drafts if draft.parent is None and draft.role is role]
+        for draft in top:
+            for index, word in enumerate(draft.document.depends_on or ()):
+                at: At = (*draft.at, "depends_on", index)
+                target = references.resolve(word, at, "depends_on", draft)
+                if target is not None:
+                    draft.depends_on.setdefault(target.id, at)
+        if all(draft.document.depends_on is None for draft in top):
+            _document_order(top)
+        for draft in top:
+            _route(draft, references)
 
 
 def _route(draft: Draft, references: References) -> None:
-    """Resolve the steps that a decision or branch chooses between."""
-    words: list[tuple[str, At, str]] = []
-    decision, branch = draft.document.decision_node, draft.document.branch_config
-    if decision is not None:
-        base: At = (*draft.at, "decision_node")
-        for index, one in enumerate(decision.choices or ()):
-            words.append((one.next, (*base, "choices", index, "next"), "next"))
-        for index, way in enumerate(decision.branches or ()):
-            for number, word in enumerate(way.next_steps):
-                at: At = (*base, "branches", index, "next_steps", number)
-                words.append((word, at, "next_steps"))
-        if decision.default is not None and not decision.branches:
-            words.append((decision.default, (*base, "default"), "default"))
-    if branch is not None:
-        for key, steps in (("true_steps", branch.true_steps), ("false_steps", branch.false_steps)):
-            for number, word in enumerate(steps):
-                words.append((word, (*draft.at, "branch_config", key, number), key))
-    for word, at, label in words:
-        target = references.resolve(word, at, label, draft)
-        if target is not None:
-            draft.targets.setdefault(target.id, at)
+    """Resolve the steps that a decision or branch chooses between; they wait for it."""
+    for way in draft.ways:
+        for word in way.words:
+            target = references.resolve(word.text, word.at, word.label, draft)
+            if target is not None:
+                way.targets.setdefault(target.id, word.at)
+                target.routers.setdefault(draft.id, word.at)
+                target.depends_on.setdefault(draft.id, word.at)
+                target.order_only.pop(draft.id, None)
 
 
-def _document_order(top: list[Draft]) -> None:
+def _document_order(top: Sequence[Draft]) -> None:
     """One after the other; neighbouring parallel steps form one group that runs together."""
     before: list[Draft] = []
     group: list[Draft] = []
@@ -223,61 +239,5 @@ def _document_order(top: list[Draft]) -> None:
         if group and not together:
             before, group = group, []
         group.append(draft)
-        draft.depends_on = {one.id: draft.at for one in before}
-
-
-def _check_cycles(top: list[Draft], compiler: Compiler) -> bool:
-    """Note every circle of waiting, each with its steps in order; True if there is none."""
-    drafts = {draft.id: draft for draft in top}
-    edges: dict[str, dict[str, At]] = {draft.id: dict(draft.depends_on) for draft in top}
-    for draft in top:
-        for target, at in draft.targets.items():
-            edges[target].setdefault(draft.id, at)
-    for count in range(MAX_CYCLES_SHOWN):
-        try:
-            TopologicalSorter(edges).prepare()
-        except CycleError as error:
-            circle = list(reversed(error.args[1][1:]))  # each waits for the one after it
-            start = min(range(len(circle)), key=lambda index: drafts[circle[index]].ordinal)
-            circle = circle[start:] + circle[:start]
-            pairs = list(zip(circle, [*circle[1:], circle[0]], strict=True))
-            chosen = any(step in drafts[other].targets for step, other in pairs)
-            at = edges[circle[0]].pop(pairs[0][1])
-            shown = circle if len(circle) <= 12 else [*circle[:11], "…"]
-            way = " -> ".join([*shown, circle[0]])
-            how = "waits for the next, or is chosen by it" if chosen else "waits for the next"
-            compiler.error(
-                at,
-                f"these steps wait for each other in a circle: {way} (each {how}): "
-                "take one of these dependencies out",
-            )
-        else:
-            return not count
-    return False
-
-
-class Upstream:
-    """Which steps are finished when a step begins, as bit sets: small and quick for thousands of steps."""
-
-    def __init__(self, drafts: list[Draft]) -> None:
-        """The graph of `drafts` must have no cycles."""
-        top = [draft for draft in drafts if draft.parent is None]
-        edges: dict[str, set[str]] = {draft.id: set(draft.depends_on) for draft in top}
-        for draft in top:
-            for target in draft.targets:
-                edges[target].add(draft.id)
-        self._bits = {draft.id: 1 << draft.ordinal for draft in drafts}
-        own = {draft.id: sum(self._bits[one.id] for one in (draft, *draft.members)) for draft in top}
-        self._above: dict[str, int] = {}
-        for step in TopologicalSorter(edges).static_order():
-            above = 0
-            for other in edges[step]:
-                above |= own[other] | self._above[other]
-            self._above[step] = above
-        for draft in drafts:
-            if draft.parent is not None:
-                self._above[draft.id] = self._above[draft.parent.id]
-
-    def finished_before(self, other: str, step: str) -> bool:
-        """Whether `other` is finished when `step` begins."""
-        return bool(self._bits[other] & self._above[step])
+        draft.order_only = {one.id: draft.at for one in before}
+        draft.depends_on = dict(draft.order_only)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from engine.workflows.checking import check
 from engine.workflows.compiling import Compiler
 from engine.workflows.plan import Plan
 from engine.workflows.planner import make_plan
-from engine.workflows.source import UnreadableError, decode, parse, printable, read_text
+from engine.workflows.source import UnreadableError, decode, digest_of, parse, printable, read_text
 from engine.workflows.tree import Findings
 
 TEXT = "<text>"
@@ -58,11 +57,6 @@ def load_text(text: str, path: Path | str | None = None) -> Loaded:
     except UnreadableError as error:
         return Loaded(None, (Problem(shown, 0, 0, str(error)),))
     return _load(text, shown, place)
-
-
-def digest_of(text: str) -> str:
-    """The digest that identifies a document: sha256 of its UTF-8 text, hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _load(text: str, shown: str, path: str | None) -> Loaded:

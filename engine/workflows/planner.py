@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
 
+from engine.workflows.circles import Upstream, check_circles
 from engine.workflows.compiling import At, Compiler
 from engine.workflows.documents import ConfigDocument, WorkflowDocument
 from engine.workflows.fitness import check_fitness
 from engine.workflows.gates import plan_approval, plan_cache, plan_delay
-from engine.workflows.graph import Draft, Upstream, check_item_ids, connect, draft_steps
+from engine.workflows.graph import Draft, check_item_ids, connect, draft_steps
 from engine.workflows.params import plan_params
-from engine.workflows.plan import Plan, PlanStep, StepType
-from engine.workflows.routes import check_routing
-from engine.workflows.routing import ROUTING
+from engine.workflows.plan import Plan, PlanStep, StepRole, StepType
+from engine.workflows.reachability import check_reachable
+from engine.workflows.routes import plan_route
 from engine.workflows.schedules import plan_schedule
+from engine.workflows.step_types import type_of
+from engine.workflows.subworkflows import plan_named, plan_sub
 from engine.workflows.surroundings import plan_env_files, plan_secrets
 from engine.workflows.tasks import plan_map, plan_retry, plan_task, plan_timeout, plan_workers_path
 from engine.workflows.wording import quoted, shorten, show
-
-# The block that makes a step of a type, in the order in which a type is inferred.
-_BLOCKS: tuple[tuple[str, StepType], ...] = (
-    ("decision_node", StepType.DECISION),
-    ("branch_config", StepType.BRANCH),
-    ("map_config", StepType.MAP),
-    ("sub_workflow_id", StepType.SUBWORKFLOW),
-    ("sub_workflow_name", StepType.SUBWORKFLOW),
-    ("approval", StepType.APPROVAL),
-    ("delay", StepType.DELAY),
-    ("steps", StepType.PARALLEL),
-    ("workers_path", StepType.PARALLEL),
-)
 
 
 def make_plan(
@@ -38,9 +28,9 @@ def make_plan(
 ) -> Plan | None:
     """The Plan of a document, or None with the problems noted in the compiler's findings."""
     config = document.config
-    drafts = draft_steps(document.steps, compiler)
+    drafts = draft_steps(document, compiler)
     for draft in drafts:
-        draft.type = _type_of(draft, compiler)
+        draft.type = type_of(draft, compiler)
     check_item_ids(drafts, compiler)
     params = plan_params(document.params, compiler)
     schedule = plan_schedule(config.schedule, params, compiler)
@@ -48,10 +38,13 @@ def make_plan(
     env_files = plan_env_files(document, compiler)
     _check_state(document, compiler)
     _check_metadata(document, compiler)
-    steps = [_plan_step(draft, document, compiler) for draft in drafts]
-    acyclic = connect(drafts, compiler)
+    connect(drafts, compiler)
+    steps = {draft.id: _plan_step(draft, document, compiler, path) for draft in drafts}
+    acyclic = check_circles(drafts, compiler)
     upstream = Upstream(drafts) if acyclic and compiler.reads_steps() else None
-    compiler.check_readings([draft.id for draft in drafts], upstream, document.params, document.state)
+    _check_readings(drafts, document, upstream, compiler)
+    if acyclic and not compiler.findings.failed:
+        check_reachable(drafts, steps, compiler)
     if compiler.findings.failed:
         return None
     _warn_config(config, compiler)
@@ -60,7 +53,7 @@ def make_plan(
         digest=digest,
         document=text,
         path=path,
-        steps={draft.id: _connected(step, draft) for draft, step in zip(drafts, steps, strict=True)},
+        steps=steps,
         description=document.description,
         max_parallel=config.max_parallel,
         timeout=config.timeout or None,
@@ -77,36 +70,10 @@ def make_plan(
     )
 
 
-def _type_of(draft: Draft, compiler: Compiler) -> StepType:
-    """The type that is written, else the one that a block says; contradictions are noted."""
-    document = draft.document
-    present = [(key, kind) for key, kind in _BLOCKS if getattr(document, key) is not None]
-    kind = document.type
-    if kind is None:
-        if present:
-            kind = present[0][1]
-        elif document.parallel:
-            kind = StepType.PARALLEL
-        else:
-            kind = StepType.REDUCE if document.reduce else StepType.SEQUENTIAL
-    for key, meant in present:
-        if meant is not kind:
-            compiler.error(
-                (*draft.at, key),
-                f"`{key}` belongs to {meant} steps, but this is a {kind} step: "
-                f"write `type: {meant}`, or take `{key}` out",
-            )
-    needed = " or ".join(f"`{key}`" for key, meant in _BLOCKS if meant is kind)
-    needy = kind in ROUTING | {StepType.MAP, StepType.DELAY}
-    lacking = needy and not any(meant is kind for _, meant in present)
-    if lacking and not compiler.damaged(draft.at):
-        compiler.error((*draft.at, "type"), f"a {kind} step needs {needed}: add it, or take `type` out")
-    return kind
-
-
 def _check_state(document: WorkflowDocument, compiler: Compiler) -> None:
+    handled = bool(document.on_failure or document.finally_)
     for name in document.state:
-        if name == "steps" or (name == "params" and document.params):
+        if name == "steps" or (name == "params" and document.params) or (name == "run" and handled):
             compiler.error(
                 ("state", name),
                 f"`state.{name}`: the name {quoted(name)} stands for the run's own {name} in templates: "
@@ -128,13 +95,12 @@ def _check_metadata(document: WorkflowDocument, compiler: Compiler) -> None:
         taken.setdefault(variable, f"the metadata {show(key)}")
 
 
-def _plan_step(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> PlanStep:
+def _plan_step(draft: Draft, document: WorkflowDocument, compiler: Compiler, path: str | None) -> PlanStep:
     step, config = draft.document, document.config
     levels = (step, *((draft.parent.document,) if draft.parent else ()))  # nearest first
     condition = None
     if step.condition is not None:
         condition = compiler.condition(step.condition, (*draft.at, "condition"), draft.id, "condition")
-    check_routing(draft, compiler)
     check_fitness(draft, compiler)
     _warn_step(draft, compiler)
     return PlanStep(
@@ -142,6 +108,10 @@ def _plan_step(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> 
         name=draft.name,
         type=draft.type,
         ordinal=draft.ordinal,
+        role=draft.role,
+        depends_on=tuple(draft.depends_on),
+        order_only=frozenset(draft.order_only),
+        routers=tuple(draft.routers),
         parent=draft.parent.id if draft.parent else None,
         members=tuple(member.id for member in draft.members),
         task=plan_task(draft, document, compiler),
@@ -161,27 +131,17 @@ def _plan_step(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> 
             (level.failure_strategy for level in levels if level.failure_strategy is not None),
             config.failure_strategy,
         ),
+        route=plan_route(draft, compiler, lambda word: plan_named(draft, word, compiler)),
+        sub=plan_sub(draft, document, compiler, path, make_plan),
         approval=plan_approval(draft, compiler),
         delay=plan_delay(draft),
         cache=plan_cache(draft, compiler),
     )
 
 
-def _connected(step: PlanStep, draft: Draft) -> PlanStep:
-    return replace(step, depends_on=tuple(draft.depends_on))
-
-
 def _warn_step(draft: Draft, compiler: Compiler) -> None:
     """Say what is read but has no effect (yet)."""
     step, at = draft.document, draft.at
-    if draft.type in ROUTING:
-        key = next(
-            (key for key, kind in _BLOCKS if kind is draft.type and getattr(step, key) is not None), "type"
-        )
-        compiler.warning(
-            (*at, key),
-            f"{draft.type} steps are checked, but cannot run in this version: a run would be refused",
-        )
     if step.execution_mode == "pooled":
         _later(compiler, (*at, "execution_mode"), "each task gets a new agent")
     elif step.pool_config is not None:
@@ -195,3 +155,11 @@ def _warn_config(config: ConfigDocument, compiler: Compiler) -> None:
 
 def _later(compiler: Compiler, at: At, now: str) -> None:
     compiler.warning(at, f"`{at[-1]}` is read but not honoured in this version: {now}")
+
+
+def _check_readings(
+    drafts: Sequence[Draft], document: WorkflowDocument, upstream: Upstream | None, compiler: Compiler
+) -> None:
+    handlers = frozenset(draft.id for draft in drafts if draft.role is not StepRole.MAIN)
+    steps = [draft.id for draft in drafts]
+    compiler.check_readings(steps, upstream, document.params, document.state, handlers)

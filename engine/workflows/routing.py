@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from engine.workflows.plan import Choice, RoutePlan, Scope, StepType, Verdict
-
-ROUTING = frozenset((StepType.DECISION, StepType.BRANCH, StepType.SUBWORKFLOW))
+from engine.workflows.plan import Choice, RoutePlan, Scope, Verdict
 
 
 def choose(route: RoutePlan, scope: Scope) -> tuple[Choice | None, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -144,6 +145,11 @@ def _read(text: str, report: Report, *, json_only: bool) -> Node:
     from engine.workflows.yaml_tree import read_yaml  # 30 ms that JSON documents need not pay
 
     return read_yaml(text, report)
+
+
+def digest_of(text: str) -> str:
+    """The digest that identifies a document: sha256 of its UTF-8 text, hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def printable(path: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.workflows.loader import digest_of, load, load_text
-from engine.workflows.source import MAX_BYTES
+from engine.workflows.loader import load, load_text
+from engine.workflows.source import MAX_BYTES, digest_of
 
 GOOD = 'name: good\nsteps:\n  - {id: a, command: "true"}\n'
 

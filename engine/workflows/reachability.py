@@ -1,0 +1,171 @@
+"""Steps that can never run, found before anything does: nobody can choose them, or they ask the impossible.
+
+Which ways of a decision lead to a step is kept as a bit set, one bit for each way and one for none at all. A
+step whose set is empty cannot run. Other decisions are taken for free to choose what they like, so nothing is
+refused that could run after all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
+
+from engine.workflows.compiling import Compiler
+from engine.workflows.conditions import Combination, Comparison, Negation
+from engine.workflows.graph import Draft
+from engine.workflows.plan import Condition, PlanStep, Trigger
+from engine.workflows.ways import Way
+from engine.workflows.wording import listing, quoted
+
+# Bounds what a hostile document can make us search: steps looked at, over all decisions.
+_BUDGET = 2_000_000
+
+
+def check_reachable(drafts: Sequence[Draft], steps: Mapping[str, PlanStep], compiler: Compiler) -> None:
+    """Note choices that are never taken, and steps that can never run; the graph must have no circles."""
+    top = {draft.id: draft for draft in drafts if draft.parent is None}
+    if not any(draft.ways for draft in top.values()):
+        return
+    edges = {draft.id: draft.depends_on for draft in top.values()}
+    order = [top[step] for step in TopologicalSorter(edges).static_order()]
+    ways = _Ways(order, steps)
+    _check_dead(order, ways, compiler)
+    if not compiler.findings.failed:
+        _check_joins(order, ways, compiler)
+
+
+class _Ways:
+    """The ways out of every decision, and which of them are dead: judged after an equal condition."""
+
+    def __init__(self, order: Sequence[Draft], steps: Mapping[str, PlanStep]) -> None:
+        self.live: dict[str, list[Way]] = {}
+        self.dead: list[tuple[Way, Way]] = []
+        for draft in order:
+            route = steps[draft.id].route
+            seen: dict[Hashable, Way] = {}
+            self.live[draft.id] = []
+            for way, choice in zip(draft.ways, route.ways if route else (), strict=False):
+                first = seen.setdefault(_signature(choice.condition), way)
+                if first is way:
+                    self.live[draft.id].append(way)
+                else:
+                    self.dead.append((way, first))
+
+    def sets(self, order: Iterable[Draft], focus: Draft | None = None) -> dict[str, int]:
+        """For each step of `order` the ways of `focus` with which it can run; without one, whether it can."""
+        full = 1 if focus is None else (2 << len(self.live[focus.id])) - 1
+        found: dict[str, int] = {}
+        for draft in order:
+            found[draft.id] = self._routed(draft, focus, found, full) & _joined(draft, found, full)
+        return found
+
+    def _routed(self, draft: Draft, focus: Draft | None, found: dict[str, int], full: int) -> int:
+        """The ways of `focus` with which a decision can choose the step."""
+        if not draft.routers:
+            return full
+        bits = 0
+        for router in draft.routers:
+            for index, way in enumerate(self.live[router]):
+                if draft.id in way.targets:
+                    bits |= 1 << index if focus and router == focus.id else found.get(router, full)
+        return bits
+
+
+def _joined(draft: Draft, found: dict[str, int], full: int) -> int:
+    """The ways with which what the step waits for lets it run."""
+    awaited = _awaited(draft)
+    trigger = draft.document.trigger
+    if not awaited or trigger in (Trigger.ALL_DONE, Trigger.NONE_FAILED):
+        return full
+    if trigger is Trigger.ALL_SUCCESS:
+        bits = full
+        for other in awaited:
+            bits &= found.get(other, full)
+        return bits
+    if trigger is None and draft.routers:
+        return full  # that it was chosen is enough
+    bits = 0
+    for other in awaited:
+        bits |= found.get(other, full)
+    return bits
+
+
+def _awaited(draft: Draft) -> list[str]:
+    """What must have run for the step to run: neither what chooses it, nor what merely stands before it."""
+    return [one for one in draft.depends_on if one not in draft.routers and one not in draft.order_only]
+
+
+def _check_dead(order: Sequence[Draft], ways: _Ways, compiler: Compiler) -> None:
+    if not ways.dead:
+        return
+    possible = ways.sets(order)
+    for way, first in ways.dead:
+        gone = set(way.targets)
+        for draft in order:
+            if not gone.isdisjoint(draft.depends_on):
+                gone.add(draft.id)
+        never = [draft.id for draft in order if draft.id in gone and not possible[draft.id]]
+        line = compiler.line(first.condition_at)
+        start = f"this choice is never taken: the one on line {line} has the same condition and comes first"
+        if never:
+            compiler.error(
+                way.condition_at,
+                f"{start}, so these steps can never run: {listing(map(quoted, never))}: "
+                "change the condition, or take the choice out",
+            )
+        else:
+            compiler.warning(way.condition_at, f"{start}: change the condition, or take it out", key=False)
+
+
+def _check_joins(order: Sequence[Draft], ways: _Ways, compiler: Compiler) -> None:
+    """Note steps that need two of the ways of one decision at once."""
+    joins = {draft.id for draft in order if draft.document.trigger is Trigger.ALL_SUCCESS}
+    deciding = [draft for draft in order if len(ways.live[draft.id]) > 1] if joins else []
+    for focus in deciding[: _BUDGET // max(1, len(order))]:
+        behind: dict[str, Draft] = {focus.id: focus}
+        for draft in order:
+            if any(one in behind for one in draft.depends_on):
+                behind[draft.id] = draft
+        del behind[focus.id]
+        if joins.isdisjoint(behind):
+            continue
+        found = ways.sets(behind.values(), focus)
+        for draft in behind.values():
+            if not found[draft.id] and draft.id in joins:
+                joins.discard(draft.id)
+                if all(found.get(one, 1) for one in draft.depends_on):
+                    _note_join(draft, focus, found, compiler)
+
+
+def _note_join(draft: Draft, focus: Draft, found: dict[str, int], compiler: Compiler) -> None:
+    awaited = [one for one in _awaited(draft) if one in found]
+    clash = next(
+        ((one, other) for one in awaited for other in awaited if not found[one] & found[other]), None
+    )
+    both = "both " + " and ".join(map(quoted, clash)) if clash else f"all of {listing(map(quoted, awaited))}"
+    if draft.routers and not clash:
+        both = f"{both} and this step"
+    compiler.error(
+        (*draft.at, "trigger"),
+        f"this step can never run: its trigger all_success needs all that it depends on, and "
+        f"{quoted(focus.id)} never leads to {both}: write `trigger: one_success`, or take the trigger out",
+    )
+
+
+def _signature(condition: Condition | None) -> Hashable:
+    """Equal for conditions that say the same in the same words; of a default equal to nothing else."""
+    match condition:
+        case Comparison():
+            path = condition.path.source
+            value = condition.value is not False if condition.operator == "exists" else condition.value
+            return (
+                path if path.startswith("$") else f"$.{path}",
+                condition.operator,
+                json.dumps(value, sort_keys=True),
+            )
+        case Combination():
+            return (condition.every, *map(_signature, condition.parts))
+        case Negation():
+            return ("not", _signature(condition.part))
+    return id(condition) if condition is not None else None

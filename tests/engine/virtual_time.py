@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _REAL_WAIT = 0.02  # seconds between looks at work outside the loop, which also wakes it by itself
 _CANCEL_ROUNDS = 50
@@ -68,6 +70,18 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def watch(self, is_busy: Callable[[], bool]) -> None:
         """Hold time while `is_busy()`."""
         self._watched.append(is_busy)
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Hold time while the thread works."""
+        future = super().run_in_executor(executor, func, *args)
+        self._outside += 1
+        future.add_done_callback(self._one_less)
+        return future
+
+    def _one_less(self, future: asyncio.Future[Any]) -> None:
+        self._outside -= 1
 
     @contextmanager
     def outside(self) -> Iterator[None]:

@@ -37,6 +37,8 @@ RUN_FIELDS = ("status", "reason", "error", "failed_step")
 
 # A plain path costs 1 to compile; filters and regular expressions take the library some forty times as long.
 BUDGET = 60_000
+# Conditions in conditions.
+MAX_NESTING = 15
 DEAR = 40
 
 
@@ -130,6 +132,13 @@ class Compiler:
 
     def condition(self, document: ConditionDocument, at: At, step_id: str, label: str) -> Condition | None:
         """A condition, or None with the problems noted."""
+        if sum(part in ("and", "or", "not") for part in at) > MAX_NESTING:
+            self.error(
+                at,
+                f"`{at[-1]}`: conditions are nested more than {MAX_NESTING} deep: let a step work it out, "
+                "and look at its result",
+            )
+            return None
         combined = {
             name: parts
             for name, parts in (("and", document.and_), ("or", document.or_), ("not", document.not_))

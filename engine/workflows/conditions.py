@@ -100,7 +100,9 @@ class Comparison:
         """True or false; comparing what cannot be compared is false, with a warning."""
         found, actual = self.path.lookup(scope)
         if self.operator == "exists":
-            return Verdict(found is (self.value is not False))
+            # A path with wildcards or filters finds a list, be it of nothing.
+            nothing = not found or (self.path.many and actual == [])
+            return Verdict(nothing is (self.value is False))
         if not found:
             return Verdict(self.operator in _TRUE_IF_MISSING)
         if self.operator in ("eq", "ne"):

@@ -287,7 +287,7 @@ def test_every_field_of_a_schedule() -> None:
         (
             "{cron: 0 0 * * *, params: {n: x}}",
             "{n: 1}",
-            '4:43: `schedule.params.n`: found "x", expected a whole',
+            '4:43: `schedule.params.n`: found "x", expected',
         ),
         ("0 0 * * *", "{n: {required: true}}", '4:13: `schedule`: the param "n" is required'),
         ("{timezone: UTC}", "{}", "4:13: `config.schedule` needs `cron`"),

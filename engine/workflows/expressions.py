@@ -76,6 +76,11 @@ class FocusedPath:
         """The path as written."""
         return self.path.source
 
+    @property
+    def many(self) -> bool:
+        """Whether it finds a list."""
+        return self.path.many
+
     def lookup(self, scope: Scope) -> tuple[bool, Any]:
         """(True, the value), or (False, why there is none)."""
         there, root = self.focus.lookup(scope)

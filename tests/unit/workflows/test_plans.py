@@ -176,7 +176,7 @@ def test_defaults() -> None:
     assert step.task is not None
     assert (step.task.image, step.task.limits) == (None, ResourceLimits())
     assert (step.task.redis_access, step.task.network, step.task.pull_policy) == ("run", "default", "missing")
-    assert (plan.warnings, step.unsupported) == ((), "")
+    assert plan.warnings == ()
 
 
 def test_retry_of_the_step_wins_field_by_field() -> None:
@@ -346,38 +346,24 @@ def test_fields_that_are_not_honoured_yet_are_warnings_with_a_place() -> None:
 name: later
 config:
   enable_profiling: true
-  schedule: "0 * * * *"
 steps:
   - id: a
     command: run
     type: parallel
-    dynamic: true
     execution_mode: pooled
     pool_config: {min_size: 1, max_size: 3, idle_timeout: 5m, max_agent_uses: 4, warm_up: true}
     resource_limits: {gpu_limit: 1}
   - {id: b, command: run, pool_config: {min_size: 1}}
-  - {id: c, command: run, max_workers: 3}
-  - {id: d, command: run, parallel: true, type: sequential}
-  - {id: e, command: run, env_vars: {TASK_ID: mine}}
 """
     )
     found = [str(problem) for problem in loaded.problems]
     assert found == [
         "<text>:3:3: warning: `enable_profiling` is read but not honoured in this version: "
         "nothing is profiled",
-        "<text>:4:3: warning: `schedule` is read but not honoured in this version: "
-        "runs start when you start them",
-        "<text>:9:5: warning: `dynamic` is read but not honoured in this version: "
-        "the number of workers is `max_workers`",
-        "<text>:10:5: warning: `execution_mode` is read but not honoured in this version: "
+        "<text>:8:5: warning: `execution_mode` is read but not honoured in this version: "
         "each task gets a new agent",
-        "<text>:13:27: warning: `pool_config` is read but not honoured in this version: "
+        "<text>:11:27: warning: `pool_config` is read but not honoured in this version: "
         "each task gets a new agent",
-        "<text>:14:27: warning: `max_workers` counts the workers of one task and has no effect here: "
-        "see `map_config.max_concurrency` or `type: parallel`",
-        "<text>:15:27: warning: `parallel` has no effect on a sequential step: write `type: parallel`",
-        "<text>:16:38: warning: `env_vars.TASK_ID` is set by the engine for every task, which wins: "
-        "rename it",
     ]
     assert loaded.require().warnings == tuple(found)
 

@@ -40,6 +40,18 @@ class Artifact:
         return {"name": self.name, "size": self.size}
 
 
+class MissingArtifactError(BackendError):
+    """A task left nothing where an artifact should be."""
+
+    def __init__(self, plan: ArtifactPlan) -> None:
+        super().__init__(
+            Reason.BAD_RESULT,
+            f"the artifact {plan.name!r} is missing: there is nothing at {plan.path!r}",
+            transient=False,
+            hint="have the task write it, or mark it `optional: true`",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Collected:
     """What came of collecting: what is kept, and why something that should be is not."""
@@ -61,12 +73,16 @@ class ArtifactStore:
         self._limit = limit
 
     def folder(self, run_id: str) -> Path:
-        """The folder of a run, which its tasks may see; made if need be.
+        """Where the artifacts of a run are, or will be."""
+        return self._root / run_id
+
+    def make_folder(self, run_id: str) -> Path:
+        """The folder of a run, made if need be, for its tasks to look into.
 
         Raises:
             BackendError: it cannot be made.
         """
-        folder = self._root / run_id
+        folder = self.folder(run_id)
         with _disk_errors(f"the artifacts' folder {folder}"):
             # Others on this machine are kept out above: below, a container's user must be able to read.
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,8 +116,8 @@ class ArtifactStore:
                 if size is not None:
                     artifacts.append(Artifact(plan.name, size))
                 elif not plan.optional:
-                    failures.append(_missing(plan))
-            target = self.folder(run_id) / unit
+                    failures.append(MissingArtifactError(plan))
+            target = self.make_folder(run_id) / unit
             await uncancelled(asyncio.to_thread(_publish, place, target))
         except BackendError as error:
             return Collected(failures=(*failures, error))
@@ -121,7 +137,7 @@ class ArtifactStore:
         source, place = self._root / from_run / unit, self._root / _UNFINISHED / to_run / unit
         if not source.is_dir():
             return None
-        target = self.folder(to_run) / unit
+        target = self.make_folder(to_run) / unit
         return await uncancelled(asyncio.to_thread(_take_over, source, place, target))
 
     def remove(self, run_id: str) -> None:
@@ -138,15 +154,6 @@ class ArtifactStore:
 def has_artifacts(plan: Plan) -> bool:
     """Whether any task of a plan leaves artifacts."""
     return any(step.task is not None and step.task.artifacts for step in plan.steps.values())
-
-
-def _missing(plan: ArtifactPlan) -> BackendError:
-    return BackendError(
-        Reason.BAD_RESULT,
-        f"the artifact {plan.name!r} is missing: there is nothing at {plan.path!r}",
-        transient=False,
-        hint="have the task write it, or mark it `optional: true`",
-    )
 
 
 def _publish(place: Path, target: Path) -> None:

@@ -8,14 +8,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.agents.backend import AgentIdentity, AgentSpec, Exit, Limits, PullPolicy
+from engine.agents.backend import AgentIdentity, AgentSpec, Exit, Limits, Mount, PullPolicy
 from engine.clock import isoformat
 from engine.errors import BackendError, Reason, StateStoreError
 from engine.events import Event, EventType, StepStatus
 from engine.orchestrator import naming
+from engine.orchestrator.artifacts import MOUNT_POINT, MissingArtifactError
 from engine.orchestrator.capture import OutputCapture
 from engine.orchestrator.context import RunContext
 from engine.orchestrator.outcome import Outcome, failed
@@ -72,6 +73,8 @@ class Attempt:
         capture = self._capture()
         try:
             async with self._services.store.completion(self.task_id) as completion:
+                if self._run.has_artifacts:
+                    self._services.artifacts.make_folder(self._run.run_id)
                 await self._services.store.put_task(task, self.agent)
                 await self._launch(spec, capture)
                 return await self._see_through(completion, capture)
@@ -196,8 +199,33 @@ class Attempt:
                     "the result is its beginning, the log has all of it",
                     *self._where,
                 )
+        outcome = await self._keep_artifacts(outcome)
         await self._announce(outcome)
         return outcome
+
+    async def _keep_artifacts(self, outcome: Outcome) -> Outcome:
+        """Keep what the task left; of a failed one what there is, and what there is not changes nothing."""
+        task, (step_id, item) = self._unit.step.task, self._where
+        if task is None or not task.artifacts or outcome.reason is Reason.LOST:
+            return outcome
+        kept = await self._services.artifacts.collect(
+            self._services.backend,
+            self.agent,
+            task.artifacts,
+            run_id=self._run.run_id,
+            step_id=step_id,
+            item=item,
+        )
+        if outcome.ok and kept.failures:
+            problem = kept.failures[0]
+            outcome = failed(
+                problem.reason, str(problem), exit_code=outcome.exit_code, transient=problem.transient
+            )
+        elif broken := [
+            str(problem) for problem in kept.failures if not isinstance(problem, MissingArtifactError)
+        ]:
+            self._run.warn("; ".join(broken), *self._where)
+        return replace(outcome, artifacts=kept.artifacts)
 
     async def _race(self, completion: Completion, timeout: float | None) -> tuple[Exit, TaskOutcome, bool]:
         """Announcement against exit. Returns the exit, what Redis has, and whether we had to stop it.
@@ -339,7 +367,14 @@ class Attempt:
             network="none" if task.network == "none" else "default",
             pull_policy=PullPolicy(task.pull_policy),
             digest=_spec_digest(image, task),
+            mounts=self._mounts(),
         )
+
+    def _mounts(self) -> tuple[Mount, ...]:
+        if not self._run.has_artifacts or self._services.backend.name != "docker":
+            return ()
+        folder = self._services.artifacts.folder(self._run.run_id)
+        return (Mount(str(folder), MOUNT_POINT, read_only=True),)
 
     def _environment(self, task: TaskPlan, own: dict[str, str]) -> dict[str, str]:
         """The environment of contract §2, the stronger later: env files, the step's, secrets, ours.
@@ -365,6 +400,9 @@ class Attempt:
             "AGENT_ID": self.agent,
             "AGENTAINER_ATTEMPT": str(self.number),
         }
+        if self._run.has_artifacts:
+            folder = self._services.artifacts.folder(self._run.run_id)
+            ours["AGENTAINER_ARTIFACTS"] = MOUNT_POINT if containerised else str(folder)
         # The state alone tells most large inputs, without writing it out again for every item.
         if self._run.state_size < _TASK_INPUT_LIMIT:
             task_input = json.dumps({**self._run.state, **self._unit.input})

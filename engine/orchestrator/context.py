@@ -13,6 +13,7 @@ from engine.clock import Clock
 from engine.errors import Reason, StateStoreError
 from engine.events import Event, EventSink, EventType, StepStatus
 from engine.history.logs import LogWriter
+from engine.orchestrator.artifacts import ArtifactStore, has_artifacts
 from engine.orchestrator.masking import mask_event
 from engine.orchestrator.outcome import Outcome, cancelled
 from engine.orchestrator.ports import ChildRuns, ParentLink, Recall, nothing_remembered
@@ -54,6 +55,11 @@ class Services:
     open_log: Callable[[str], LogWriter]
     recall: Recall = nothing_remembered
 
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artifacts of all runs."""
+        return ArtifactStore(self.settings.artifacts, self.settings.artifact_limit)
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -86,6 +92,7 @@ class RunContext:
     def __post_init__(self) -> None:
         """Prepare what is derived."""
         self.slots = Slots.of(self.plan.max_parallel).within(self.services.slots)
+        self.has_artifacts = has_artifacts(self.plan)
         self.state_size = 0  # characters of the state as JSON
         self._steps_scope: dict[str, dict[str, Any]] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -149,6 +156,7 @@ class RunContext:
             "error": outcome.error,
             "reason": outcome.reason.value if outcome.reason else None,
             "exit_code": outcome.exit_code,
+            "artifacts": [artifact.name for artifact in outcome.artifacts],
         }
 
     async def merge(self, step: PlanStep, values: Mapping[str, Any]) -> StateChanges:
@@ -279,6 +287,7 @@ class Track:
             error=outcome.error,
             result=outcome.result,
             exit_code=outcome.exit_code,
+            artifacts=[artifact.to_json() for artifact in outcome.artifacts] or None,
             duration=self._run.elapsed(self._since),
             **data,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import Reason
 from engine.events import StepStatus
+from engine.orchestrator.artifacts import Artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Outcome:
         partial: completed, though items failed outside every tolerance; the run cannot be `completed`.
         started: whether the user's code ever ran (a platform failure before that costs no attempt).
         transient: for a platform failure, whether the same thing may succeed later.
+        artifacts: what was kept of what the task left.
     """
 
     status: StepStatus
@@ -32,6 +34,7 @@ class Outcome:
     partial: bool = False
     started: bool = True
     transient: bool = False
+    artifacts: tuple[Artifact, ...] = ()
 
     @property
     def ok(self) -> bool:

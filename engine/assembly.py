@@ -63,6 +63,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         instance=instance_id(settings.home),
         open_log=lambda path: LogWriter(settings.logs, path, limit=settings.log_limit),
     )
+    services.artifacts.forget_unfinished()
     orchestrator = Orchestrator(services, history)
     stack.push_async_callback(lambda: orchestrator.close(by="engine shutdown"))
 

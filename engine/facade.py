@@ -294,7 +294,7 @@ class Engine:
         return await self._parts.orchestrator.remove_agents([kept[name] for name in names])
 
     async def delete_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete finished runs from the history, with their logs.
+        """Delete finished runs from the history, with their logs and artifacts.
 
         Raises:
             UsageError: one is not over, or kept agents; those before it are gone.
@@ -302,7 +302,9 @@ class Engine:
         from engine.history.retention import delete_run
 
         for run_id in run_ids:
-            await delete_run(self._parts.journal, self.settings.logs, run_id)
+            await delete_run(
+                self._parts.journal, self.settings.logs, run_id, artifacts=self.settings.artifacts
+            )
 
     def shell_command(self, name: str) -> list[str] | None:
         """The argv that opens a shell in a kept or running agent, None where there is none."""

@@ -175,11 +175,11 @@ async def old_runs(settings: Settings, *, before: str | None, keep: int | None) 
 
 
 async def delete_runs(settings: Settings, run_ids: Sequence[str]) -> None:
-    """Delete finished runs from the history, with their logs.
+    """Delete finished runs from the history, with their logs and artifacts.
 
     Raises:
         UsageError: one is not over, or has kept agents; those before it are gone.
-        HistoryError: the database or the log files could not be changed.
+        HistoryError: the database or the files could not be changed.
         UnavailableError: the engine that holds the home does not answer.
     """
     from engine.history.journal import Journal
@@ -195,7 +195,7 @@ async def delete_runs(settings: Settings, run_ids: Sequence[str]) -> None:
     try:
         async with await Journal.open(settings.database) as journal:
             for run_id in run_ids:
-                await delete_run(journal, settings.logs, run_id)
+                await delete_run(journal, settings.logs, run_id, artifacts=settings.artifacts)
     finally:
         lease.release()
 

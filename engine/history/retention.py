@@ -13,26 +13,27 @@ from engine.history.journal import Journal
 from engine.history.logs import log_file
 
 
-async def delete_run(journal: Journal, logs: Path, run_id: str) -> None:
-    """Delete a run that is over: events, views, its document if no other run has it, and its log files.
+async def delete_run(journal: Journal, logs: Path, run_id: str, *, artifacts: Path) -> None:
+    """Delete a run that is over: events, views, its document if no other run has it, its logs and artifacts.
 
     Raises:
         UsageError: there is no such run, it is not over, or it kept agents that are still there.
-        HistoryError: the database or the log files could not be changed.
+        HistoryError: the database or the files could not be changed.
     """
-    directory = log_file(logs, run_id)
+    directories = {"logs": log_file(logs, run_id), "artifacts": log_file(artifacts, run_id)}
     await journal.maintain(lambda connection: _require_deletable(connection, run_id))
-    # Files first: a crash in between leaves a run without logs, which can be deleted again, and never
-    # logs that no run leads to.
-    try:
-        await asyncio.to_thread(shutil.rmtree, directory)
-    except FileNotFoundError:
-        pass  # it had no output
-    except OSError as error:
-        raise HistoryError(
-            f"the logs of run {run_id} in {directory} cannot be removed: {error.strerror}",
-            hint="the run was not deleted; make the directory writable and try again",
-        ) from None
+    # Files first: a crash in between leaves a run without them, which can be deleted again, and never
+    # files that no run leads to.
+    for what, directory in directories.items():
+        try:
+            await asyncio.to_thread(shutil.rmtree, directory)
+        except FileNotFoundError:
+            pass  # it had none
+        except OSError as error:
+            raise HistoryError(
+                f"the {what} of run {run_id} in {directory} cannot be removed: {error.strerror}",
+                hint="the run was not deleted; make the directory writable and try again",
+            ) from None
     await journal.maintain(lambda connection: _delete_rows(connection, run_id))
 
 

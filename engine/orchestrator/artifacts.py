@@ -102,7 +102,7 @@ class ArtifactStore:
     ) -> Collected:
         """Keep what an agent has left, instead of what an earlier attempt of the same unit had."""
         unit = unit_name(step_id, item)
-        place = self._root / _UNFINISHED / run_id / unit
+        place = self._place(run_id, unit)
         artifacts: list[Artifact] = []
         failures: list[BackendError] = []
         try:
@@ -134,21 +134,18 @@ class ArtifactStore:
             BackendError: the disk does not take it.
         """
         unit = unit_name(step_id, item)
-        source, place = self._root / from_run / unit, self._root / _UNFINISHED / to_run / unit
+        source, place = self.folder(from_run) / unit, self._place(to_run, unit)
         if not source.is_dir():
             return None
         target = self.make_folder(to_run) / unit
         return await uncancelled(asyncio.to_thread(_take_over, source, place, target))
 
-    def remove(self, run_id: str) -> None:
-        """Remove all that there is of a run.
+    def forget_unfinished(self) -> None:
+        """Remove what an interrupted engine was putting together; nothing may be collected meanwhile."""
+        shutil.rmtree(self._root / _UNFINISHED, ignore_errors=True)
 
-        Raises:
-            OSError: it cannot be removed.
-        """
-        for folder in (self._root / run_id, self._root / _UNFINISHED / run_id):
-            if folder.is_dir():
-                shutil.rmtree(folder)
+    def _place(self, run_id: str, unit: str) -> Path:
+        return self._root / _UNFINISHED / "new" / f"{run_id}.{unit}"
 
 
 def has_artifacts(plan: Plan) -> bool:
@@ -158,11 +155,12 @@ def has_artifacts(plan: Plan) -> bool:
 
 def _publish(place: Path, target: Path) -> None:
     """Move what was put together to where it is seen; what was there goes."""
-    old = place.with_name(f"{place.name}.old")
+    old = place.parent.with_name("old") / place.name
     shutil.rmtree(old, ignore_errors=True)
     with _disk_errors(f"the artifacts in {target}"):
         _protect(place)
         if target.exists():
+            old.parent.mkdir(exist_ok=True)
             target.rename(old)
         if any(place.iterdir()):
             place.rename(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,7 +73,8 @@ class RunExecutor:
             end = await self._steps()
         except Exception as error:
             # Ours to answer for: the run must not stay `running` because of a fault in the engine.
-            _log.exception("run %s", self.context.run_id)
+            trace = self.context.secrets.masker.mask_text(traceback.format_exc())
+            _log.error("run %s\n%s", self.context.run_id, trace)
             end = (RunStatus.FAILED, Reason.INFRA_ERROR, f"internal error: {type(error).__name__}: {error}")
         return await uncancelled(self._finish(end))
 
@@ -246,7 +248,7 @@ class RunExecutor:
             "created_at": self._created_at,
             "updated_at": isoformat(self._services.clock.now()),
             "metadata": dict(self._plan.metadata),
-            "state": run.state,
+            "state": run.secrets.masker.mask_json(run.state),
             "steps": [
                 {
                     "id": step.id,

@@ -14,6 +14,14 @@ from engine.history.retention import delete_run
 from tests.unit.history.story import Story
 
 
+def write_artifact(artifacts: Path, run_id: str) -> Path:
+    file = artifacts / run_id / "one" / "report.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("kept", encoding="utf-8")
+    file.chmod(0o444)
+    return file
+
+
 def write_log(logs: Path, run_id: str) -> Path:
     writer = LogWriter(logs, f"{run_id}/one.1.log", limit=1 << 20)
     writer.write("stdout", b"hello\n")
@@ -28,20 +36,22 @@ async def test_a_deleted_run_leaves_nothing_and_takes_nothing_else_along(
     await journal.record(*Story("bbbb").whole(digest="shared"))
     logs = tmp_path / "logs"
     gone, stays = write_log(logs, "aaaa"), write_log(logs, "bbbb")
-    await delete_run(journal, logs, "aaaa")
+    artifacts = [write_artifact(tmp_path / "artifacts", run_id) for run_id in ("aaaa", "bbbb")]
+    await delete_run(journal, logs, "aaaa", artifacts=tmp_path / "artifacts")
     assert [run.id for run in await reader.runs()] == ["bbbb"]
     assert {event.run_id for event in await reader.events()} == {"bbbb"}
     assert await reader.changes("aaaa") == [] and await reader.attempts("aaaa", "one") == []
     assert not gone.parent.exists() and stays.exists()
+    assert not artifacts[0].parents[1].exists() and artifacts[1].exists()
     assert await reader.document("shared")
-    await delete_run(journal, logs, "bbbb")
+    await delete_run(journal, logs, "bbbb", artifacts=tmp_path / "artifacts")
     with pytest.raises(HistoryError, match="no document"):
         await reader.document("shared")
 
 
 async def test_a_run_without_output_can_be_deleted(journal: Journal, reader: Reader, tmp_path: Path) -> None:
     await journal.record(*Story("aaaa").whole())
-    await delete_run(journal, tmp_path / "logs", "aaaa")
+    await delete_run(journal, tmp_path / "logs", "aaaa", artifacts=tmp_path / "artifacts")
     assert await reader.runs() == []
 
 
@@ -50,10 +60,10 @@ async def test_a_run_that_is_not_over_stays(journal: Journal, reader: Reader, tm
     await journal.record(story.created(), story.run("pending", "running"))
     log = write_log(tmp_path / "logs", "aaaa")
     with pytest.raises(UsageError, match="run aaaa is running"):
-        await delete_run(journal, tmp_path / "logs", "aaaa")
+        await delete_run(journal, tmp_path / "logs", "aaaa", artifacts=tmp_path / "artifacts")
     assert log.exists() and len(await reader.runs()) == 1
     with pytest.raises(UsageError, match="no run 'zzzz'"):
-        await delete_run(journal, tmp_path / "logs", "zzzz")
+        await delete_run(journal, tmp_path / "logs", "zzzz", artifacts=tmp_path / "artifacts")
 
 
 async def test_a_run_with_kept_agents_stays_until_they_are_removed(
@@ -68,10 +78,10 @@ async def test_a_run_with_kept_agents_stays_until_they_are_removed(
         story.run("running", "failed"),
     )
     with pytest.raises(UsageError, match="kept agents") as caught:
-        await delete_run(journal, tmp_path / "logs", "aaaa")
+        await delete_run(journal, tmp_path / "logs", "aaaa", artifacts=tmp_path / "artifacts")
     assert "cleanup aaaa" in caught.value.hint
     await journal.record(story.agent_removed("one"))
-    await delete_run(journal, tmp_path / "logs", "aaaa")
+    await delete_run(journal, tmp_path / "logs", "aaaa", artifacts=tmp_path / "artifacts")
     assert await reader.runs() == []
 
 
@@ -79,5 +89,5 @@ async def test_a_hostile_run_id_is_no_path(journal: Journal, tmp_path: Path) -> 
     (tmp_path / "precious").mkdir()
     for run_id in ("../precious", "..", "", "a/../../precious", "/etc"):
         with pytest.raises(HistoryError, match="no name for a log file"):
-            await delete_run(journal, tmp_path / "logs", run_id)
+            await delete_run(journal, tmp_path / "logs", run_id, artifacts=tmp_path / "artifacts")
     assert (tmp_path / "precious").exists()

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import Problem, Severity, UsageError
-from engine.workflows.loader import Loaded, load_text
-from engine.workflows.plan import Plan
-from engine.workflows.source import UnreadableError, printable, read_text
-from engine.workflows.wording import advice, listing, quoted, show
-
-SUFFIXES = (".yaml", ".yml", ".json")
+from engine.errors import UsageError
+from engine.workflows.directory import CatalogEntry as CatalogEntry
+from engine.workflows.directory import Version, listed, read_directory
+from engine.workflows.finding import SUFFIXES as SUFFIXES
+from engine.workflows.finding import is_candidate
+from engine.workflows.linking import MAX_DEPTH
+from engine.workflows.source import printable
+from engine.workflows.wording import advice, listing, show
 
 # A burst of changes is over after 0.1 s of quiet, and is not waited for longer than 1 s.
 _QUIET_MS = 100
@@ -33,30 +32,6 @@ _BURST_MS = 1000
 # Without any notice the directory itself is looked at this often: it may have been replaced or unmounted.
 _HEARTBEAT_MS = 5000
 _MISSING_DELAY = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogEntry:
-    """One workflow file.
-
-    Attributes:
-        path: the file.
-        name: the workflow's name; the file's, while no good version of it was seen.
-        plan: of the last good version, None if there was none.
-        problems: of the version that is there now.
-        loaded_at: when this version was read, UTC.
-    """
-
-    path: Path
-    name: str
-    plan: Plan | None
-    problems: tuple[Problem, ...]
-    loaded_at: datetime
-
-    @property
-    def broken(self) -> bool:
-        """Whether the file as it is now is refused (`plan`, if any, is of an earlier version)."""
-        return any(problem.severity is Severity.ERROR for problem in self.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +54,6 @@ class CatalogChange:
             changed=(self.changed | later.changed | back) - known - later.removed,
             removed=(self.removed | (later.removed - self.added)) - back,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """What was last seen of a file: the facts that change when it does, its text, what came of it."""
-
-    facts: tuple[int, ...]
-    text: str | None
-    entry: CatalogEntry | None
 
 
 class _Listener:
@@ -119,9 +85,11 @@ class _Listener:
 class WorkflowCatalog:
     """Watches one directory. Belongs to one event loop; files are read in a thread."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, max_depth: int = MAX_DEPTH) -> None:
+        """Workflows that run workflows may do so `max_depth` levels deep."""
         self.directory = directory
-        self._versions: dict[Path, _Version] = {}
+        self._max_depth = max_depth
+        self._versions: dict[Path, Version] = {}
         self._entries: tuple[CatalogEntry, ...] = ()
         self._listeners: list[_Listener] = []
         self._reading = asyncio.Lock()
@@ -200,10 +168,10 @@ class WorkflowCatalog:
         async with self._reading:
             before = self._entries
             versions, problem = await asyncio.to_thread(
-                _read_directory, self.directory, self._versions, touched
+                read_directory, self.directory, self._versions, touched, self._max_depth
             )
             self._versions, self.problem = versions, problem
-            self._entries = _listed(versions.values())
+            self._entries = listed(versions.values())
             change = _difference(before, self._entries)
         if change:
             for listener in self._listeners:
@@ -229,7 +197,7 @@ class WorkflowCatalog:
 
     def _matters(self, path: Path) -> bool:
         """Whether a notice about `path` can be about a workflow: logs beside them may change all the time."""
-        return path.parent != self.directory or _is_candidate(path.name)
+        return path.parent != self.directory or is_candidate(path.name)
 
     async def _watch_places(self, places: dict[Path, tuple[int, int]], *, force_polling: bool) -> None:
         """Reload at every notice, until the directories that need watching are others than `places`."""
@@ -272,7 +240,7 @@ def _places(directory: Path) -> dict[Path, tuple[int, int]]:
             targets.update(
                 Path(os.path.realpath(one.path)).parent
                 for one in found
-                if one.is_symlink() and _is_candidate(one.name)
+                if one.is_symlink() and is_candidate(one.name)
             )
         for target in sorted(targets, key=lambda path: path != directory):
             with suppress(OSError):
@@ -281,98 +249,6 @@ def _places(directory: Path) -> dict[Path, tuple[int, int]]:
     except OSError:
         return {}
     return places if directory in places else {}
-
-
-def _is_candidate(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith((".", "#", "~"))
-
-
-def _read_directory(
-    directory: Path, known: dict[Path, _Version], touched: Collection[Path]
-) -> tuple[dict[Path, _Version], str]:
-    """The files now; those whose facts are as before are not read again. Runs in a thread."""
-    try:
-        with os.scandir(directory) as found:
-            names = sorted(one.name for one in found if _is_candidate(one.name))
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        return {}, f"the directory {printable(str(directory))} cannot be read: {why}"
-    named = {path.name for path in touched}
-    real = {os.path.realpath(path) for path in touched}
-    versions: dict[Path, _Version] = {}
-    for name in names:
-        path = directory / name
-        facts = _facts(path)
-        if facts is None:
-            continue
-        before = known.get(path)
-        notice = name in named or (path.is_symlink() and os.path.realpath(path) in real)
-        if before is not None and before.facts == facts and not notice:
-            versions[path] = before
-        else:
-            versions[path] = _read_version(path, facts, before)
-    return versions, ""
-
-
-def _facts(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file does; None for a directory. A file that cannot be looked at has its errno."""
-    try:
-        facts = path.stat()
-    except OSError as error:
-        return (error.errno or 0,)
-    if stat.S_ISDIR(facts.st_mode):
-        return None
-    return (facts.st_dev, facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-
-
-def _read_version(path: Path, facts: tuple[int, ...], before: _Version | None) -> _Version:
-    """Read a file again; the last good plan of it stays."""
-    last = before.entry if before is not None else None
-    text: str | None = None
-    try:
-        text = read_text(path)
-    except UnreadableError as error:
-        loaded = Loaded(None, (Problem(printable(str(path)), 0, 0, str(error)),))
-        if last is not None and last.problems == loaded.problems:
-            return _Version(facts, None, last)
-    else:
-        if before is not None and text == before.text:
-            return replace(before, facts=facts)
-        loaded = load_text(text, path)
-    if (
-        path.suffix.lower() == ".json"
-        and loaded.plan is None
-        and last is None
-        and '"steps"' not in (text or "")
-    ):
-        return _Version(facts, text, None)
-    plan = loaded.plan or (last.plan if last is not None else None)
-    name = plan.workflow if plan is not None else path.stem
-    return _Version(facts, text, CatalogEntry(path, name, plan, loaded.problems, datetime.now(UTC)))
-
-
-def _listed(versions: Iterable[_Version]) -> tuple[CatalogEntry, ...]:
-    """The entries by name, each that shares its name with others warned about it."""
-    entries = [version.entry for version in versions if version.entry is not None]
-    by_name: dict[str, list[CatalogEntry]] = {}
-    for entry in entries:
-        if entry.plan is not None:
-            by_name.setdefault(entry.name, []).append(entry)
-    listed = []
-    for entry in sorted(entries, key=lambda entry: (entry.name.casefold(), entry.path)):
-        others = [one for one in by_name.get(entry.name, ()) if one is not entry and entry.plan is not None]
-        if others:
-            files = listing(printable(one.path.name) for one in others)
-            warning = Problem(
-                printable(str(entry.path)),
-                0,
-                0,
-                f"the name {quoted(entry.name)} is also used by {files}: rename one, or run it by its file",
-                Severity.WARNING,
-            )
-            entry = replace(entry, problems=(*entry.problems, warning))
-        listed.append(entry)
-    return tuple(listed)
 
 
 def _difference(before: Iterable[CatalogEntry], after: Iterable[CatalogEntry]) -> CatalogChange:

@@ -175,9 +175,9 @@ def read_id(node: object) -> str:
     return text
 
 
-def read_environment_name(name: object) -> str:
-    """A name of an environment variable (a key of the tree, which is a text already)."""
-    text = str(name)
+def read_environment_name(node: object) -> str:
+    """A name of an environment variable; a key of the tree is a text already."""
+    text = node if isinstance(node, str) else read_text(node)
     if not text or "=" in text or not text.isprintable() or " " in text or len(text) > 256:
         raise problem(
             f"{show(text)} cannot be the name of an environment variable: "

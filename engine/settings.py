@@ -1,6 +1,9 @@
 """The settings: one typed object from defaults, `agentainer.toml`, the environment and flags, in that order.
 
 Files: `<home>/agentainer.toml`, then `./agentainer.toml`. Environment: `AGENTAINER_<NAME>`.
+
+What loosens the protection of this machine is not taken from the current directory: that may be a repository
+that somebody has just cloned.
 """
 
 from __future__ import annotations
@@ -8,15 +11,33 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from engine.errors import UsageError
 
 BackendChoice = Literal["auto", "docker", "process"]
 BACKEND_CHOICES: tuple[str, ...] = get_args(BackendChoice)
+
+
+# Never read from `./agentainer.toml`.
+_LOOSENING = frozenset(("allowed_roots", "allow_docker_socket", "allow_privileged", "allow_host_network"))
+
+
+def _split_paths(value: Any) -> Any:
+    return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:  # `~nobody`
+        raise ValueError(str(error)) from None
+    if not path.is_absolute():
+        raise ValueError("expected an absolute path")
+    return path
 
 
 def default_home() -> Path:
@@ -46,6 +67,14 @@ class Settings(BaseModel):
     result_limit: int = Field(default=1 << 20, ge=1024, description="bytes of standard output as a result")
     log_limit: int = Field(default=64 << 20, ge=4096, description="bytes of log kept per attempt")
     max_items: int = Field(default=100_000, ge=1, description="largest map")
+    max_depth: int = Field(default=10, ge=1, description="how deep sub-workflows may be nested")
+    artifact_limit: int = Field(default=1 << 30, ge=0, description="bytes of one artifact")
+    allowed_roots: Annotated[
+        tuple[Annotated[Path, AfterValidator(_absolute)], ...], BeforeValidator(_split_paths)
+    ] = Field(default=(), description="directories below which host paths may be mounted")
+    allow_docker_socket: bool = Field(default=False, description="tasks may get the Docker socket")
+    allow_privileged: bool = Field(default=False, description="tasks may have all rights on this machine")
+    allow_host_network: bool = Field(default=False, description="tasks may use this machine's network")
 
     @property
     def database(self) -> Path:
@@ -57,6 +86,11 @@ class Settings(BaseModel):
         """Where the log files of attempts are."""
         return self.home / "logs"
 
+    @property
+    def artifacts(self) -> Path:
+        """Where the artifacts of runs are."""
+        return self.home / "artifacts"
+
 
 def load_settings(**flags: Any) -> Settings:
     """Read the settings; `flags` (None = not given) win over environment, files and defaults.
@@ -67,8 +101,11 @@ def load_settings(**flags: Any) -> Settings:
     home = Path(flags.get("home") or default_home()).expanduser().absolute()
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for file in (home / "agentainer.toml", Path("agentainer.toml")):
-        _take(values, sources, _read_toml(file), str(file))
+    own = home / "agentainer.toml"
+    _take(values, sources, _read_toml(own), str(own))
+    here = Path("agentainer.toml")
+    if here.absolute() != own:
+        _take(values, sources, _refuse_loosening(_read_toml(here), here, own), str(here))
     environment = {
         name: os.environ[variable]
         for name in Settings.model_fields
@@ -88,6 +125,16 @@ def load_settings(**flags: Any) -> Settings:
         raise UsageError(
             "\n".join(lines), hint=f"known settings: {', '.join(Settings.model_fields)}"
         ) from None
+
+
+def _refuse_loosening(values: dict[str, Any], file: Path, own: Path) -> dict[str, Any]:
+    if found := sorted(_LOOSENING.intersection(values)):
+        raise UsageError(
+            f"{file.absolute()}: {', '.join(found)} cannot be set in the current directory: whoever made it "
+            "could loosen the protection of this machine",
+            hint=f"if that is what you want, set it in {own}, or as AGENTAINER_{found[0].upper()}",
+        )
+    return values
 
 
 def _take(values: dict[str, Any], sources: dict[str, str], new: dict[str, Any], source: str) -> None:

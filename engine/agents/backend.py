@@ -167,6 +167,7 @@ class BackendFacts:
         enforces_limits: whether `Limits` have an effect.
         gateway: the address under which agents reach services bound on this machine, None = loopback.
         notes: plain sentences for the header and `doctor`.
+        sockets: paths on this machine where what is behind it listens: who has one of them has all agents.
     """
 
     name: str
@@ -176,6 +177,7 @@ class BackendFacts:
     enforces_limits: bool = False
     gateway: str | None = None
     notes: Sequence[str] = field(default_factory=tuple)
+    sockets: Sequence[str] = field(default_factory=tuple)
 
 
 class LogSink(Protocol):

@@ -190,6 +190,7 @@ class DockerBackend:
             enforces_limits=True,
             gateway=gateway,
             notes=tuple(notes),
+            sockets=address.sockets,
         )
 
     async def close(self) -> None:

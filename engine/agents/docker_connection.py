@@ -51,6 +51,12 @@ class Address:
         parts = urlsplit(self.parsed)
         return parts.scheme == "http+unix" or parts.hostname in ("localhost", "127.0.0.1", "::1")
 
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """The path of its socket, if it listens on one."""
+        parts = urlsplit(self.parsed)
+        return (parts.path,) if parts.scheme == "http+unix" else ()
+
     async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection of our own; `OSError` where nobody listens."""
         parts = urlsplit(self.parsed)

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from engine.agents.backend import BackendFacts
 from engine.errors import DocumentError, Problem
+from engine.orchestrator.permissions import objections
+from engine.settings import Settings
 from engine.workflows.plan import Plan, PlanStep
 
 
-def check_admission(plan: Plan, facts: BackendFacts) -> None:
-    """Check `plan` against the backend and its machine.
+def check_admission(plan: Plan, facts: BackendFacts, settings: Settings) -> None:
+    """Check `plan` and the workflows that its steps run against the backend, its machine and the settings.
 
     Raises:
         DocumentError: with every reason why the run could not succeed, by step.
     """
-    path = plan.path or plan.workflow
     problems = [
-        Problem(path, 0, 0, f"step {step.id!r}: {message}")
-        for step in plan.steps.values()
-        for message in _objections(step, facts)
+        Problem(member.path or member.workflow, 0, 0, f"step {step.id!r}: {message}")
+        for member in _family(plan)
+        for step in member.steps.values()
+        for message in _objections(step, member, facts, settings)
     ]
     if problems:
-        raise DocumentError(tuple(problems))
+        raise DocumentError(tuple(dict.fromkeys(problems)))
 
 
-def _objections(step: PlanStep, facts: BackendFacts) -> list[str]:
+def _family(plan: Plan) -> Iterator[Plan]:
+    """The plan, the workflows that it names, and those that stand in steps."""
+    for member in (plan, *plan.children.values()):
+        yield member
+        for step in member.steps.values():
+            ways = step.route.ways if step.route is not None else ()
+            for sub in (step.sub, *(way.workflow for way in ways)):
+                if sub is not None and sub.inline is not None:
+                    yield from _family(sub.inline)
+
+
+def _objections(step: PlanStep, plan: Plan, facts: BackendFacts, settings: Settings) -> list[str]:
     task = step.task
     if task is None:
         return []
-    found = []
+    found = objections(task, plan.path, settings, facts)
     if facts.name == "process" and task.command is None:
         found.append(
             "has no command, and a local process needs one (only a container image brings its own): "

@@ -52,7 +52,7 @@ class Orchestrator:
         Raises:
             DocumentError: it cannot run here; nothing was created.
         """
-        check_admission(plan, self._services.facts)
+        check_admission(plan, self._services.facts, self._services.settings)
         run_id = new_run_id()
         state = _initial_state(plan, params)
         created = self._created(run_id, plan, params, state, source)
@@ -78,7 +78,7 @@ class Orchestrator:
         old = detail.run
         if not RunStatus(old.status).is_terminal:
             raise UsageError(f"run {old.id} is still {old.status}", hint="cancel it, or wait for its end")
-        check_admission(plan, self._services.facts)
+        check_admission(plan, self._services.facts, self._services.settings)
         reuse = reuse_for(plan, detail, scope)
         run_id = new_run_id()
         initial = _initial_state(plan, old.params)

@@ -190,15 +190,16 @@ class SubWorkflowPlan:
         inputs: fields of the child's initial state and params; None hands on the whole state.
         outputs: `merge` the fields that the child set into the state, keep them under the `step` only, or a
             mapping from fields of the state to paths in the child's state.
-        line, column: where the document names it, for problems found when workflows are linked.
+        line, column: where the document names it, for problems found when workflows are linked; the same
+            workflow may stand elsewhere in another text.
     """
 
     name: str
     inline: Plan | None = None
     inputs: Mapping[str, Value] | None = None
     outputs: str | Mapping[str, Path] = "merge"
-    line: int = 0
-    column: int = 0
+    line: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

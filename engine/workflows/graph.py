@@ -166,7 +166,7 @@ class References:
         target = self._ids.get(word) or (named[0] if len(named) == 1 else None)
         if target is None:
             if word not in self._compiler.forgiven:
-                self._compiler.error(at, f"`{label}`: {self._unknown(word, named)}")
+                self._compiler.error(at, f"`{label}`: {self._unknown(word, named, source)}")
             return None
         if target is source:
             self._compiler.error(at, f"`{label}`: the step names itself: take {quoted(word)} out")
@@ -188,13 +188,15 @@ class References:
             return None
         return target
 
-    def _unknown(self, word: str, named: list[Draft]) -> str:
+    def _unknown(self, word: str, named: list[Draft], source: Draft) -> str:
         if named:
             ids = listing(quoted(draft.id) for draft in named)
             return f"{len(named)} steps have the name {show(word)}: give the id of one of them, {ids}"
         if self._compiler.findings.full:
             return "there is no such step"
-        known = dict.fromkeys([*self._ids, *self._names])
+        near = [draft for draft in self._ids.values() if draft.role is source.role]
+        words = [*(draft.id for draft in near), *(draft.document.name for draft in near)]
+        known = dict.fromkeys(filter(None, words))
         return f"there is no step {show(word)}: {advice(word, known, kind='steps')}"
 
 

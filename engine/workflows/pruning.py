@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic_core import ErrorDetails
 
+from engine.workflows.documents import STEP_LISTS
 from engine.workflows.tree import START, Items, Scalar, Table, node_at
 
 Path = tuple[str | int, ...]
@@ -62,7 +63,7 @@ def _remove(tree: Table, path: Path, forgiven: set[str]) -> None:
 
 
 def _is_step(path: Sequence[str | int]) -> bool:
-    return len(path) >= 2 and path[-2] == "steps" and isinstance(path[-1], int)
+    return len(path) >= 2 and path[-2] in STEP_LISTS and isinstance(path[-1], int)
 
 
 def _words(node: object) -> set[str]:

@@ -74,6 +74,7 @@ def _read_outputs(node: object) -> object:
 
 _PATHS = {"type": "object", "additionalProperties": {"type": "string"}}
 Outputs = Annotated[Any, Reads(_read_outputs, {"enum": ["merge", "step"]}, short=_PATHS)]
+Image = Annotated[str, Reads(read_text, {"type": "string", "pattern": r"^\S{1,4096}$|\{\{"})]
 User = Annotated[str, Reads(read_literal, {"type": ["string", "integer"]})]
 
 
@@ -92,7 +93,7 @@ class StepDocument(Part):
     steps: list[StepDocument] | None = Field(None, description="members of a parallel step")
     metadata: dict[Key, TextAsWritten] = Field(default_factory=dict, description="notes of your own")
 
-    image: Text | None = Field(None, description="container image; may hold templates")
+    image: Image | None = Field(None, description="container image; may hold templates")
     command: Command = Field(None, description="a list (may hold templates), or one text for a shell")
     env_vars: dict[EnvironmentName, TextAsWritten] = Field(
         default_factory=dict, description="environment; values may hold templates"

@@ -148,12 +148,13 @@ def _line(limit: int, what: str) -> Callable[[object], str]:
 
 
 _read_title = _line(128, "a name")
+_PERCENT = "%[0-9A-Fa-f]{2}"
 
 
 def read_workflow_name(node: object) -> str:
     """The name of a workflow: it stands on command lines beside file names, so it may not look like one."""
     text = _read_title(node)
-    if re.search(r"[/\\]|%[0-9A-Fa-f]{2}", text) or text.startswith((".", "-")):
+    if re.search(rf"[/\\]|{_PERCENT}", text) or text.startswith((".", "-")):
         raise problem(
             f"found {show(text)}, but a workflow's name may not contain / or \\ or a percent escape, "
             "nor begin with . or -: use letters, digits, blanks and hyphens"
@@ -318,8 +319,12 @@ def read_command(node: object) -> tuple[str, ...] | str:
 
 _LINE = {"type": "string", "minLength": 1, "maxLength": 128}
 _WORD = {"type": ["string", "number", "boolean"]}
+# A text for a shell holds no templates: what they put in would become code.
 COMMAND_SCHEMA = {
-    "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": _WORD, "minItems": 1}]
+    "anyOf": [
+        {"type": "string", "minLength": 1, "not": {"pattern": r"\{\{"}},
+        {"type": "array", "items": _WORD, "minItems": 1},
+    ]
 }
 
 
@@ -340,13 +345,15 @@ def list_of(items: dict[str, Any]) -> Reads:
 Text = Annotated[str, Reads(read_text)]
 TextAsWritten = Annotated[str, Reads(read_literal, _WORD)]
 Title = Annotated[str, Reads(_read_title, _LINE)]
-WorkflowName = Annotated[str, Reads(read_workflow_name, _LINE)]
+WorkflowName = Annotated[
+    str, Reads(read_workflow_name, {**_LINE, "pattern": r"^[^./\\-][^/\\]*$", "not": {"pattern": _PERCENT}})
+]
 StepId = Annotated[str, Reads(read_id, {"type": "string", "pattern": f"^{_ID.pattern}$"})]
 EnvironmentName = Annotated[
     str, Reads(read_environment_name, {"type": "string", "pattern": r"^[^=\s]{1,256}$"})
 ]
 Identifier = Annotated[str, Reads(read_identifier, {"type": "string", "pattern": f"^{_IDENTIFIER.pattern}$"})]
-Key = Annotated[str, Reads(read_key)]
+Key = Annotated[str, Reads(read_key, {"type": "string", "pattern": r"^[^\u0000]{1,512}$"})]
 Boolean = Annotated[bool, Reads(read_boolean)]
 Json = Annotated[Any, Reads(read_json_value)]
 Names = Annotated[list[Text], list_of({"type": "string"})]

@@ -57,14 +57,17 @@ def json_schema() -> dict[str, Any]:
         "description": "the step's settings, which may also stand on the step itself",
     }
     for workflow in (schema, definitions["InlineWorkflowDocument"]):
-        workflow["properties"]["params"]["additionalProperties"] = False
+        workflow["properties"]["state"]["properties"] = {"steps": False}
     schema["patternProperties"] = {"^x-": {"description": "ignored: a place for anchors"}}
     head = {"$schema": DIALECT, "title": "Agentainer workflow"}
     return {**head, **{key: schema[key] for key in schema if key != "title"}, "definitions": definitions}
 
 
 def _without_nulls(node: Any) -> Any:
-    """An optional field is left out, never null: drop `null` alternatives and defaults."""
+    """An optional field is left out, never null: drop `null` alternatives and defaults.
+
+    And the keys of a mapping that fit no pattern are refused, which pydantic leaves open.
+    """
     if isinstance(node, list):
         return [_without_nulls(child) for child in node]
     if not isinstance(node, dict):
@@ -72,6 +75,8 @@ def _without_nulls(node: Any) -> Any:
     cleaned = {
         key: _without_nulls(child) for key, child in node.items() if not (key == "default" and child is None)
     }
+    if "patternProperties" in cleaned:
+        cleaned["additionalProperties"] = False
     options = cleaned.get("anyOf")
     if isinstance(options, list) and {"type": "null"} in options:
         rest = [option for option in options if option != {"type": "null"}]

@@ -71,14 +71,16 @@ def make_plan(
 
 
 def _check_state(document: WorkflowDocument, compiler: Compiler) -> None:
-    handled = bool(document.on_failure or document.finally_)
-    for name in document.state:
-        if name == "steps" or (name == "params" and document.params) or (name == "run" and handled):
-            compiler.error(
-                ("state", name),
-                f"`state.{name}`: the name {quoted(name)} stands for the run's own {name} in templates: "
-                "choose another",
-            )
+    taken = {"steps": "the run's own steps"}
+    if document.params:
+        taken["params"] = "the run's own params"
+    if document.on_failure or document.finally_:
+        taken["run"] = "the run itself"
+    for name in taken.keys() & document.state:
+        compiler.error(
+            ("state", name),
+            f"`state.{name}`: the name {quoted(name)} stands for {taken[name]} in templates: choose another",
+        )
 
 
 def _check_metadata(document: WorkflowDocument, compiler: Compiler) -> None:

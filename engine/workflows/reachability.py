@@ -101,11 +101,11 @@ def _check_dead(order: Sequence[Draft], ways: _Ways, compiler: Compiler) -> None
         return
     possible = ways.sets(order)
     for way, first in ways.dead:
-        gone = set(way.targets)
+        gone = {target for target in way.targets if not possible[target]}
         for draft in order:
-            if not gone.isdisjoint(draft.depends_on):
+            if not possible[draft.id] and not gone.isdisjoint(draft.depends_on):
                 gone.add(draft.id)
-        never = [draft.id for draft in order if draft.id in gone and not possible[draft.id]]
+        never = [draft.id for draft in order if draft.id in gone]
         line = compiler.line(first.condition_at)
         start = f"this choice is never taken: the one on line {line} has the same condition and comes first"
         if never:
@@ -143,9 +143,8 @@ def _note_join(draft: Draft, focus: Draft, found: dict[str, int], compiler: Comp
     clash = next(
         ((one, other) for one in awaited for other in awaited if not found[one] & found[other]), None
     )
-    both = "both " + " and ".join(map(quoted, clash)) if clash else f"all of {listing(map(quoted, awaited))}"
-    if draft.routers and not clash:
-        both = f"{both} and this step"
+    together = [*map(quoted, clash or awaited), *(["this step"] if draft.routers and not clash else [])]
+    both = f"both {' and '.join(together)}" if len(together) == 2 else f"all of {listing(together)}"
     compiler.error(
         (*draft.at, "trigger"),
         f"this step can never run: its trigger all_success needs all that it depends on, and "

@@ -22,7 +22,7 @@ from engine.agents.docker_container import Container
 from engine.agents.docker_events import ContainerEvent, EventStream
 from engine.agents.docker_images import Images
 from engine.agents.docker_link import EngineLink
-from engine.agents.docker_network import Block, bindable, ensure_network
+from engine.agents.docker_network import Block, bindable, check_network, ensure_network
 from engine.agents.docker_spec import (
     INSTANCE_LABEL,
     Traits,
@@ -30,6 +30,7 @@ from engine.agents.docker_spec import (
     check_name,
     info_of_inspect,
     info_of_listing,
+    joined_network,
 )
 from engine.agents.texts import check_texts
 from engine.errors import BackendError, Reason, UnavailableError
@@ -231,6 +232,8 @@ class DockerBackend:
                 transient=False,
                 hint="give the step an `image`, or run it with --backend process",
             )
+        if network := joined_network(spec, self._engine.traits):
+            await check_network(self._engine.calls, network)
         await self._engine.images.ensure(spec.image, spec.pull_policy)
 
     def _has_gpus(self) -> bool:

@@ -18,6 +18,19 @@ NOT_EXECUTABLE = 126
 _WORDS_NOT_FOUND = ("executable file not found", "no such file or directory")
 _WORDS_NOT_EXECUTABLE = ("permission denied", "exec format error", "is a directory")
 _INIT_FAILED = b"[FATAL tini"
+# Words for what the step asks for and the image or this machine does not have, and what to do about it.
+_WORDS_INPUT = (
+    (
+        ("unable to find user", "unable to find group"),
+        "check `user` against the image's users; numbers always work",
+    ),
+    (("uids and gids must be",), "correct `user`"),
+    (
+        ("error mounting", "invalid mount config", "invalid characters for a local volume"),
+        "correct `volumes`",
+    ),
+    (("working directory", "cannot mkdir"), "correct `working_dir`"),
+)
 # How often an outdated container of the same name is replaced before giving up.
 _TRIES = 3
 # Between looks at a container that somebody else is removing, in seconds.
@@ -62,7 +75,7 @@ async def make_container(
         if found is None:
             continue  # it was being removed
         written = found["Config"]["Labels"] or {}
-        if all(written.get(key) == value for key, value in labels(spec).items()):
+        if all(written.get(key) == value for key, value in labels(spec, traits).items()):
             return Made(found["Id"], found)
         if written.get(INSTANCE_LABEL) != spec.identity.instance:
             raise BackendError(
@@ -95,9 +108,16 @@ def _create_error(spec: AgentSpec, error: EngineRefusedError) -> BackendError:
             f"the image {spec.image} was removed before its container was made: {error.words}",
             transient=True,
         )
-    if error.status == 400:
-        return BackendError(Reason.INPUT_ERROR, error.message, transient=False)
+    hint = _input_hint(error)
+    if hint or error.status == 400:
+        return BackendError(Reason.INPUT_ERROR, error.message, transient=False, hint=hint)
     return error
+
+
+def _input_hint(error: EngineRefusedError) -> str:
+    """What to do about it, if the engine refuses what the step asks for; else ""."""
+    lower = error.words.lower()
+    return next((hint for words, hint in _WORDS_INPUT if any(word in lower for word in words)), "")
 
 
 def start_error(name: str, error: EngineRefusedError) -> tuple[BackendError, int | None]:
@@ -113,6 +133,8 @@ def start_error(name: str, error: EngineRefusedError) -> tuple[BackendError, int
             ),
             None,
         )
+    if hint := _input_hint(error):
+        return BackendError(Reason.INPUT_ERROR, error.message, transient=False, hint=hint), None
     code = None
     if "exec" in lower or "starting container process" in lower:
         if any(words in lower for words in _WORDS_NOT_FOUND):

@@ -13,8 +13,9 @@ from engine.agents.docker_actions import init_failure, inspect, make_container, 
 from engine.agents.docker_calls import EngineRefusedError, EngineSilentError
 from engine.agents.docker_events import ContainerEvent
 from engine.agents.docker_link import EngineLink
+from engine.agents.docker_network import check_network, join
 from engine.agents.docker_output import Output
-from engine.agents.docker_spec import INSTANCE_LABEL
+from engine.agents.docker_spec import INSTANCE_LABEL, JOINS_LABEL, joined_network
 from engine.agents.docker_streams import parse_time
 from engine.errors import BackendError, Reason
 
@@ -59,6 +60,7 @@ class Container:
         self._done: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._stop_signal = "SIGTERM"
         self._memory_limited = False
+        self._joins = ""
         self._oom = False
         self._stopping = False
         self._killed = False
@@ -92,6 +94,7 @@ class Container:
                         link.images.forget(spec.image)
                     raise
                 self._identify(made.id, link.images.stop_signal(spec.image), spec.limits.memory_bytes)
+                self._joins = joined_network(spec, link.traits)
                 if self.removed:
                     await remove_container(link.calls, self.id, link.deadlines.call)
                     raise self._withdrawn()
@@ -115,6 +118,7 @@ class Container:
         """It existed before: learn from the engine's description where it stands."""
         host = found["HostConfig"]
         self._identify(found["Id"], found["Config"].get("StopSignal") or "", host.get("Memory"))
+        self._joins = (found["Config"]["Labels"] or {}).get(JOINS_LABEL, "")
         self._judge(found["State"])
         if self.running:
             self._spawn(self.look())  # it may have ended before events were for it
@@ -163,7 +167,10 @@ class Container:
                 return
             except EngineRefusedError as error:
                 await self._detach()
-                if restored or error.status != 404 or "network" not in error.words or self._sink is None:
+                network_gone = error.status == 404 and "network" in error.words
+                if network_gone and self._joins:
+                    await check_network(self._link.calls, self._joins)
+                if restored or not network_gone or self._sink is None:
                     raise self._start_refused(error) from None
                 await self._link.restore_network()
                 await self.deliver_to(self._sink)
@@ -172,6 +179,8 @@ class Container:
                 raise
 
     async def _call_start(self) -> None:
+        if self._joins:
+            await join(self._link.calls, self.id, self._joins)
         deadline = self._link.deadlines.start
         await self._link.calls(f"start {self.name}", "start", self.id, deadline=deadline)
         self.started = True

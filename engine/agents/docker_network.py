@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shlex
 import socket
 from dataclasses import dataclass
 
@@ -84,6 +85,40 @@ async def _create(calls: Calls, name: str, block: Block) -> bool:
             ) from None
         raise
     return True
+
+
+async def check_network(calls: Calls, name: str) -> None:
+    """See that there is a network of that name.
+
+    Raises:
+        BackendError: there is none; says which there are.
+    """
+    networks = await calls("look for networks", "networks")
+    known = sorted({network["Name"] for network in networks} - {"host", "none"})
+    if name not in known:
+        raise BackendError(
+            Reason.INPUT_ERROR,
+            f"there is no Docker network {name!r}; there are {', '.join(known)}",
+            transient=False,
+            hint=f"correct `network`, or run `docker network create {shlex.quote(name)}`",
+        )
+
+
+async def join(calls: Calls, container_id: str, network: str) -> None:
+    """Let a container that has not been started join a network; joining it twice does nothing.
+
+    Raises:
+        EngineRefusedError: the container is gone. That the network is, is only noticed at the start.
+        BackendError: it may not.
+    """
+    try:
+        await calls(f"join the network {network}", "connect_container_to_network", container_id, network)
+    except EngineRefusedError as error:
+        if error.status == 404 or error.status >= 500:
+            raise
+        raise BackendError(
+            Reason.INPUT_ERROR, error.message, transient=False, hint="correct `network`"
+        ) from None
 
 
 def bindable(address: str) -> bool:

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.agents.backend import AgentIdentity, AgentInfo, AgentPhase, AgentSpec, Limits
+from engine.agents.backend import AgentIdentity, AgentInfo, AgentPhase, AgentSpec, Limits, Mount
 from engine.errors import BackendError, Reason
 
 INSTANCE_LABEL = "agentainer.instance"
+# The network that a container joins besides ours; old engines take only one when a container is made.
+JOINS_LABEL = "agentainer.joins"
+# What ours are known by among all volumes.
+_VOLUME_LABELS = {"agentainer.volume": "1"}
+_OUR_NETWORKS = ("default", "none", "host")
 
 # Docker refuses containers with less memory (6 MiB).
 _LEAST_MEMORY = 6 << 20
@@ -93,15 +98,19 @@ def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
     host: dict[str, Any] = {
         "RestartPolicy": {"Name": "no"},
         "LogConfig": _LOG_CONFIG,
-        "SecurityOpt": ["no-new-privileges"],
         "Init": traits.init,
+        "Mounts": [_mount(mount) for mount in spec.mounts],
         **_limits(spec.limits),
     }
+    if spec.privileged:
+        host["Privileged"] = True
+    else:
+        host["SecurityOpt"] = ["no-new-privileges"]
     config: dict[str, Any] = {
         "Image": spec.image,
         "Hostname": spec.name[:_HOSTNAME_LIMIT].rstrip("-.") or "agent",
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
-        "Labels": labels(spec),
+        "Labels": labels(spec, traits),
         "AttachStdin": False,
         "AttachStdout": True,
         "AttachStderr": True,
@@ -112,7 +121,7 @@ def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
         # Without a network of its own, not even the `none` network, it starts twice as fast.
         config["NetworkDisabled"] = True
     else:
-        host["NetworkMode"] = traits.network
+        host["NetworkMode"] = "host" if spec.network == "host" else traits.network
         host["ExtraHosts"] = ["host.docker.internal:host-gateway"]
     if isinstance(spec.command, str):
         # The shell is the entry point: an entry point of the image would get the shell as its arguments.
@@ -122,7 +131,23 @@ def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
         config["Cmd"] = list(spec.command)
     if spec.working_dir is not None:
         config["WorkingDir"] = spec.working_dir
+    if spec.user is not None:
+        config["User"] = spec.user
     return config
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    """In the long form, in which no character means anything and the source must be there."""
+    written = {"Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
+    if mount.named:
+        return {"Type": "volume", **written, "VolumeOptions": {"Labels": _VOLUME_LABELS}}
+    # Nothing that is mounted later, on either side, shows on the other.
+    return {"Type": "bind", **written, "BindOptions": {"Propagation": "rprivate"}}
+
+
+def joined_network(spec: AgentSpec, traits: Traits) -> str:
+    """The network that it joins besides ours, or ""."""
+    return "" if spec.network in (*_OUR_NETWORKS, traits.network) else spec.network
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
@@ -137,7 +162,7 @@ def _limits(limits: Limits) -> dict[str, Any]:
     return host
 
 
-def labels(spec: AgentSpec) -> dict[str, str]:
+def labels(spec: AgentSpec, traits: Traits) -> dict[str, str]:
     """Who the agent is for, as it is written on it; what Agentainer writes, then what we add."""
     identity = spec.identity
     written = {
@@ -153,6 +178,8 @@ def labels(spec: AgentSpec) -> dict[str, str]:
     }
     if identity.item is not None:
         written["agentainer.item"] = str(identity.item)
+    if joins := joined_network(spec, traits):
+        written[JOINS_LABEL] = joins
     return written
 
 

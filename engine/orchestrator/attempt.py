@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from engine.agents.backend import AgentIdentity, AgentSpec, Exit, Limits, Mount, PullPolicy
@@ -20,6 +20,7 @@ from engine.orchestrator.artifacts import MOUNT_POINT, MissingArtifactError
 from engine.orchestrator.capture import OutputCapture
 from engine.orchestrator.context import RunContext
 from engine.orchestrator.outcome import Outcome, failed
+from engine.orchestrator.permissions import mounts_of, working_dir_of
 from engine.orchestrator.results import judge
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.states import check_step_move
@@ -338,7 +339,7 @@ class Attempt:
         """The agent to make: templates rendered against the state as it is now.
 
         Raises:
-            InputError: a template finds nothing.
+            InputError: a template finds nothing, or a volume may not be mounted (any more).
         """
         step, task = self._unit.step, self._unit.step.task
         assert task is not None, "the planner gives every task step a task"
@@ -348,11 +349,11 @@ class Attempt:
             command = task.command
         else:
             command = tuple(part.render(scope) for part in task.command)
-        image = task.image.render(scope) if task.image else None
-        return AgentSpec(
+        services, document = self._services, self._run.plan.path
+        spec = AgentSpec(
             name=self.agent,
             identity=AgentIdentity(
-                instance=self._services.instance,
+                instance=services.instance,
                 workflow=self._run.plan.workflow,
                 run_id=self._run.run_id,
                 step_id=step.id,
@@ -360,17 +361,20 @@ class Attempt:
                 attempt=self.number,
                 task_id=self.task_id,
             ),
-            image=image,
+            image=task.image.render(scope) if task.image else None,
             command=command,
             env=self._environment(task, {key: value.render(scope) for key, value in task.env.items()}),
             limits=Limits(task.limits.nano_cpus, task.limits.memory_bytes, task.limits.gpus),
-            network="none" if task.network == "none" else "default",
+            network=task.network,
             pull_policy=PullPolicy(task.pull_policy),
-            digest=_spec_digest(image, task),
-            mounts=self._mounts(),
+            mounts=(*mounts_of(task, document, services.settings, services.facts), *self._artifact_mounts()),
+            working_dir=working_dir_of(task, document, services.backend.name),
+            user=task.user,
+            privileged=task.privileged,
         )
+        return replace(spec, digest=_digest_of(spec))
 
-    def _mounts(self) -> tuple[Mount, ...]:
+    def _artifact_mounts(self) -> tuple[Mount, ...]:
         if not self._run.has_artifacts or self._services.backend.name != "docker":
             return ()
         folder = self._services.artifacts.folder(self._run.run_id)
@@ -431,7 +435,15 @@ def _metadata_variables(metadata: Mapping[str, str]) -> dict[str, str]:
     return {f"WORKFLOW_{re.sub(r'[^A-Z0-9]', '_', key.upper())}": value for key, value in metadata.items()}
 
 
-def _spec_digest(image: str | None, task: TaskPlan) -> str:
-    """Digest over what makes two agents alike: everything but the task's own env, command and input."""
-    alike = [image, task.limits.nano_cpus, task.limits.memory_bytes, task.limits.gpus, task.network]
+def _digest_of(spec: AgentSpec) -> str:
+    """Digest over what makes two agents alike: everything but whom they serve, and their command and env."""
+    alike = [
+        spec.image,
+        astuple(spec.limits),
+        spec.network,
+        [astuple(mount) for mount in spec.mounts],
+        spec.working_dir,
+        spec.user,
+        spec.privileged,
+    ]
     return hashlib.sha256(json.dumps(alike).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from engine.workflows.ways import Way
 from engine.workflows.wording import listing, quoted
 
 # Bounds what a hostile document can make us search: steps looked at, over all decisions.
-_BUDGET = 2_000_000
+MOST_LOOKS = 2_000_000
 
 
 def check_reachable(drafts: Sequence[Draft], steps: Mapping[str, PlanStep], compiler: Compiler) -> None:
@@ -36,12 +36,20 @@ def check_reachable(drafts: Sequence[Draft], steps: Mapping[str, PlanStep], comp
 
 
 class _Ways:
-    """The ways out of every decision, and which of them are dead: judged after an equal condition."""
+    """The ways out of every decision, and which of them are dead: judged after an equal condition.
+
+    `lenient` are the steps that, without having run, can hand on that a condition before them was false.
+    """
 
     def __init__(self, order: Sequence[Draft], steps: Mapping[str, PlanStep]) -> None:
         self.live: dict[str, list[Way]] = {}
         self.dead: list[tuple[Way, Way]] = []
+        self.lenient: set[str] = set()
+        conditional = {draft.id for draft in order if draft.document.condition is not None}
         for draft in order:
+            strict = draft.document.trigger in (Trigger.ALL_SUCCESS, Trigger.ONE_SUCCESS)
+            if strict and any(one in conditional or one in self.lenient for one in _awaited(draft)):
+                self.lenient.add(draft.id)
             route = steps[draft.id].route
             seen: dict[Hashable, Way] = {}
             self.live[draft.id] = []
@@ -57,7 +65,7 @@ class _Ways:
         full = 1 if focus is None else (2 << len(self.live[focus.id])) - 1
         found: dict[str, int] = {}
         for draft in order:
-            found[draft.id] = self._routed(draft, focus, found, full) & _joined(draft, found, full)
+            found[draft.id] = self._routed(draft, focus, found, full) & self._joined(draft, found, full)
         return found
 
     def _routed(self, draft: Draft, focus: Draft | None, found: dict[str, int], full: int) -> int:
@@ -71,24 +79,24 @@ class _Ways:
                     bits |= 1 << index if focus and router == focus.id else found.get(router, full)
         return bits
 
-
-def _joined(draft: Draft, found: dict[str, int], full: int) -> int:
-    """The ways with which what the step waits for lets it run."""
-    awaited = _awaited(draft)
-    trigger = draft.document.trigger
-    if not awaited or trigger in (Trigger.ALL_DONE, Trigger.NONE_FAILED):
-        return full
-    if trigger is Trigger.ALL_SUCCESS:
-        bits = full
+    def _joined(self, draft: Draft, found: dict[str, int], full: int) -> int:
+        """The ways with which what the step waits for lets it run."""
+        awaited = _awaited(draft)
+        trigger = draft.document.trigger
+        if not awaited or trigger in (Trigger.ALL_DONE, Trigger.NONE_FAILED):
+            return full
+        if trigger is Trigger.ALL_SUCCESS:
+            bits = full
+            for other in awaited:
+                bits &= found.get(other, full)
+            return bits
+        # That it was chosen is enough, and so is a step that was skipped by its condition.
+        if trigger is None and (draft.routers or not self.lenient.isdisjoint(awaited)):
+            return full
+        bits = 0
         for other in awaited:
-            bits &= found.get(other, full)
+            bits |= found.get(other, full)
         return bits
-    if trigger is None and draft.routers:
-        return full  # that it was chosen is enough
-    bits = 0
-    for other in awaited:
-        bits |= found.get(other, full)
-    return bits
 
 
 def _awaited(draft: Draft) -> list[str]:
@@ -120,9 +128,14 @@ def _check_dead(order: Sequence[Draft], ways: _Ways, compiler: Compiler) -> None
 
 def _check_joins(order: Sequence[Draft], ways: _Ways, compiler: Compiler) -> None:
     """Note steps that need two of the ways of one decision at once."""
-    joins = {draft.id for draft in order if draft.document.trigger is Trigger.ALL_SUCCESS}
+    joins = {
+        draft.id
+        for draft in order
+        if draft.document.trigger is Trigger.ALL_SUCCESS
+        or (draft.document.trigger is Trigger.ONE_SUCCESS and draft.routers)
+    }
     deciding = [draft for draft in order if len(ways.live[draft.id]) > 1] if joins else []
-    for focus in deciding[: _BUDGET // max(1, len(order))]:
+    for focus in deciding[: MOST_LOOKS // max(1, len(order))]:
         behind: dict[str, Draft] = {focus.id: focus}
         for draft in order:
             if any(one in behind for one in draft.depends_on):
@@ -141,14 +154,21 @@ def _check_joins(order: Sequence[Draft], ways: _Ways, compiler: Compiler) -> Non
 def _note_join(draft: Draft, focus: Draft, found: dict[str, int], compiler: Compiler) -> None:
     awaited = [one for one in _awaited(draft) if one in found]
     clash = next(
-        ((one, other) for one in awaited for other in awaited if not found[one] & found[other]), None
+        ([one, other] for one in awaited for other in awaited if not found[one] & found[other]), None
     )
-    together = [*map(quoted, clash or awaited), *(["this step"] if draft.routers and not clash else [])]
-    both = f"both {' and '.join(together)}" if len(together) == 2 else f"all of {listing(together)}"
+    if draft.document.trigger is Trigger.ONE_SUCCESS:
+        needs = f"one_success needs one of {listing(map(quoted, awaited))}"
+        together = "any of them and this step"
+        instead = "all_done"
+    else:
+        both = [*map(quoted, clash or awaited), *(["this step"] if draft.routers and not clash else [])]
+        needs = "all_success needs all that it depends on"
+        together = f"both {' and '.join(both)}" if len(both) == 2 else f"all of {listing(both)}"
+        instead = "one_success" if clash else "all_done"
     compiler.error(
         (*draft.at, "trigger"),
-        f"this step can never run: its trigger all_success needs all that it depends on, and "
-        f"{quoted(focus.id)} never leads to {both}: write `trigger: one_success`, or take the trigger out",
+        f"this step can never run: its trigger {needs}, and {quoted(focus.id)} never leads to {together}: "
+        f"write `trigger: {instead}`, or take the trigger out",
     )
 
 

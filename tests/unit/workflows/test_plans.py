@@ -299,47 +299,6 @@ def test_document_of_the_code_dialect() -> None:
     assert process.condition.evaluate({"a": {"b": 1}}).value
 
 
-def test_both_dialects_of_decisions_load_and_are_marked_as_not_runnable() -> None:
-    loaded = load_text(
-        """
-name: decisions
-steps:
-  - id: one
-    decision_node:
-      input_path: $.result
-      choices: [{condition: {field: $.status, operator: eq, value: ok}, next: Good step}]
-      default: bad
-  - id: two
-    type: decision
-    decision_node:
-      branches:
-        - id: high
-          name: High
-          condition: {type: simple, field: n, operator: ">", value: 3}
-          next_steps: [bad]
-          priority: 2
-        - {id: low, next_steps: good}
-      default: low
-  - id: fork
-    branch_config: {condition: {field: a, operator: exists}, true_steps: [good], false_workflow: other}
-  - {id: child, sub_workflow_name: other}
-  - {id: child2, type: sub_workflow, sub_workflow_id: other}
-  - {id: good, name: Good step, command: run}
-  - {id: bad, command: run}
-"""
-    )
-    plan = loaded.require()
-    unsupported = {step.id: step.unsupported for step in plan.steps.values() if step.unsupported}
-    assert unsupported == {
-        "one": "decision steps cannot run in this version",
-        "two": "decision steps cannot run in this version",
-        "fork": "branch steps cannot run in this version",
-        "child": "subworkflow steps cannot run in this version",
-        "child2": "subworkflow steps cannot run in this version",
-    }
-    assert len(plan.warnings) == 5
-
-
 def test_fields_that_are_not_honoured_yet_are_warnings_with_a_place() -> None:
     loaded = load_text(
         """\

@@ -13,13 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from engine.errors import (
-    BackendError,
-    Problem,
-    UnavailableError,
-    UsageError,
-)
+from engine.errors import BackendError, UnavailableError, UsageError
 from engine.events import Event, RunStatus
+from engine.standalone import document_schema, open_history, read_param, validate_file
 
 if TYPE_CHECKING:
     from engine.agents.backend import AgentInfo, BackendFacts
@@ -54,6 +50,7 @@ __all__ = [
     "RunDetail",
     "RunRecord",
     "StepRecord",
+    "answer_gate",
     "cancel_run",
     "document_schema",
     "open_history",
@@ -75,39 +72,6 @@ class KeptAgent:
     def name(self) -> str:
         """The agent's name, by which it is removed."""
         return self.attempt.agent
-
-
-def validate_file(path: Path) -> tuple[Plan | None, tuple[Problem, ...]]:
-    """Load and check one document; never raises for what is wrong with it."""
-    from engine.workflows.loader import load
-
-    loaded = load(path)
-    return loaded.plan, loaded.problems
-
-
-def document_schema() -> dict[str, Any]:
-    """The JSON Schema of the workflow document, for editors."""
-    from engine.workflows.schema import json_schema
-
-    return json_schema()
-
-
-def read_param(spec: ParamSpec, given: Any) -> Any:
-    """One param's value from what a person typed, or from a JSON value; forms check with it as they go.
-
-    Raises:
-        ValueError: it does not fit; says what was found and expected.
-    """
-    from engine.workflows import params
-
-    return params.read_param(spec, given)
-
-
-def open_history(settings: Settings) -> Reader:
-    """The history of a home, read-only; works while another process holds the home."""
-    from engine.history.reader import Reader
-
-    return Reader(settings.database)
 
 
 async def cancel_run(settings: Settings, ref: str, *, by: str, hurry: bool = False) -> RunRecord:
@@ -134,6 +98,43 @@ async def cancel_run(settings: Settings, ref: str, *, by: str, hurry: bool = Fal
     async with await Engine.open(settings, recover=False) as engine:
         await engine.cancel(run.id, by=by, hurry=hurry)
         return await engine.wait(run.id)
+
+
+async def answer_gate(
+    settings: Settings, ref: str, *, step: str | None, approved: bool, by: str, comment: str = ""
+) -> tuple[RunRecord, str]:
+    """Answer an approval step that waits, in the engine that is live on the home.
+
+    Args:
+        settings: of the home.
+        ref: the run.
+        step: the approval step; None means the only one that waits.
+        approved: whether the run may go on through it.
+        by: who says so, for history.
+        comment: why, for history.
+
+    Returns:
+        The run, and the id of the step.
+
+    Raises:
+        UsageError: no such run or step, it does not wait, several wait, or no engine is live.
+        UnavailableError: the engine does not answer.
+    """
+    from engine.history.lease import Lease
+    from engine.service.control import ask
+
+    async with open_history(settings) as history:
+        run = await history.run(ref)
+        _require_unfinished(run)
+        if Lease.holder(settings.home) is None:
+            raise UsageError(
+                f"no engine is live on {settings.home}, so nobody can take the answer; run {run.id} waits "
+                "until there is one",
+                hint="open the dashboard (`agentainer`) or `agentainer watch`, then answer",
+            )
+        request = {"command": "answer", "run": run.id, "step": step, "approved": approved}
+        answer = await ask(settings.home, {**request, "by": by, "comment": comment})
+        return await history.run(run.id), str(answer["step"])
 
 
 class Engine:

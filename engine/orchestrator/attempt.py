@@ -4,48 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from engine.agents.backend import AgentIdentity, AgentSpec, Exit, Limits, Mount, PullPolicy
+from engine.agents.backend import AgentSpec, Exit
 from engine.clock import isoformat
 from engine.errors import BackendError, Reason, StateStoreError
 from engine.events import Event, EventType, StepStatus
 from engine.orchestrator import naming
-from engine.orchestrator.artifacts import MOUNT_POINT, MissingArtifactError
+from engine.orchestrator.artifacts import MissingArtifactError
 from engine.orchestrator.capture import OutputCapture
 from engine.orchestrator.context import RunContext
 from engine.orchestrator.outcome import Outcome, failed
-from engine.orchestrator.permissions import mounts_of, working_dir_of
 from engine.orchestrator.results import judge
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.states import check_step_move
-from engine.state.store import Completion, RedisAccess, TaskOutcome, TaskRecord
-from engine.workflows.plan import PlanStep, TaskPlan
-
-# TASK_INPUT is left out above this: an environment of that size breaks exec on some systems (contract §2).
-_TASK_INPUT_LIMIT = 32 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What attempts are made of: a step, or one item or worker of it.
-
-    Attributes:
-        step: the node of the plan.
-        item: index of the item or worker, None for the step itself.
-        input: what the task's input has beyond the state.
-        env: what its environment has beyond the step's.
-    """
-
-    step: PlanStep
-    item: int | None = None
-    input: Mapping[str, Any] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
+from engine.orchestrator.unit import Unit
+from engine.state.store import Completion, TaskOutcome, TaskRecord
 
 
 class Attempt:
@@ -335,85 +311,6 @@ class Attempt:
             created_at=isoformat(self._services.clock.now()),
         )
 
-    def spec(self) -> AgentSpec:
-        """The agent to make: templates rendered against the state as it is now.
-
-        Raises:
-            InputError: a template finds nothing, or a volume may not be mounted (any more).
-        """
-        step, task = self._unit.step, self._unit.step.task
-        assert task is not None, "the planner gives every task step a task"
-        scope = self._run.scope(self._unit.input)
-        command: tuple[str, ...] | str | None
-        if task.command is None or isinstance(task.command, str):
-            command = task.command
-        else:
-            command = tuple(part.render(scope) for part in task.command)
-        services, document = self._services, self._run.plan.path
-        spec = AgentSpec(
-            name=self.agent,
-            identity=AgentIdentity(
-                instance=services.instance,
-                workflow=self._run.plan.workflow,
-                run_id=self._run.run_id,
-                step_id=step.id,
-                item=self._unit.item,
-                attempt=self.number,
-                task_id=self.task_id,
-            ),
-            image=task.image.render(scope) if task.image else None,
-            command=command,
-            env=self._environment(task, {key: value.render(scope) for key, value in task.env.items()}),
-            limits=Limits(task.limits.nano_cpus, task.limits.memory_bytes, task.limits.gpus),
-            network=task.network,
-            pull_policy=PullPolicy(task.pull_policy),
-            mounts=(*mounts_of(task, document, services.settings, services.facts), *self._artifact_mounts()),
-            working_dir=working_dir_of(task, document, services.backend.name),
-            user=task.user,
-            privileged=task.privileged,
-        )
-        return replace(spec, digest=_digest_of(spec))
-
-    def _artifact_mounts(self) -> tuple[Mount, ...]:
-        if not self._run.has_artifacts or self._services.backend.name != "docker":
-            return ()
-        folder = self._services.artifacts.folder(self._run.run_id)
-        return (Mount(str(folder), MOUNT_POINT, read_only=True),)
-
-    def _environment(self, task: TaskPlan, own: dict[str, str]) -> dict[str, str]:
-        """The environment of contract §2, the stronger later: env files, the step's, secrets, ours.
-
-        Only the place of Redis is the user's where they name one.
-        """
-        secrets = self._run.secrets
-        own = {**secrets.variables, **own, **secrets.environment(task.secrets)}
-        containerised = self._services.backend.name == "docker"
-        redis = self._services.store.environment(
-            self._run.run_id, RedisAccess(task.redis_access), containerised=containerised
-        )
-        for kept in ("REDIS_HOST", "REDIS_PORT"):
-            if kept in own:
-                redis.pop(kept, None)
-        ours = {
-            **_metadata_variables(self._run.plan.metadata),
-            **self._unit.env,
-            **redis,
-            "WORKFLOW_ID": self._run.run_id,
-            "STEP_ID": self._unit.step.id,
-            "TASK_ID": self.task_id,
-            "AGENT_ID": self.agent,
-            "AGENTAINER_ATTEMPT": str(self.number),
-        }
-        if self._run.has_artifacts:
-            folder = self._services.artifacts.folder(self._run.run_id)
-            ours["AGENTAINER_ARTIFACTS"] = MOUNT_POINT if containerised else str(folder)
-        # The state alone tells most large inputs, without writing it out again for every item.
-        if self._run.state_size < _TASK_INPUT_LIMIT:
-            task_input = json.dumps({**self._run.state, **self._unit.input})
-            if len(task_input) < _TASK_INPUT_LIMIT:
-                ours["TASK_INPUT"] = task_input
-        return {**own, **ours}
-
 
 async def _first_of(
     ended: asyncio.Future[Exit], announced: asyncio.Future[TaskOutcome], timeout: float | None
@@ -429,21 +326,3 @@ async def _first_of(
             raise TimeoutError
         if ended in done or announced.exception() is None:
             return
-
-
-def _metadata_variables(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {f"WORKFLOW_{re.sub(r'[^A-Z0-9]', '_', key.upper())}": value for key, value in metadata.items()}
-
-
-def _digest_of(spec: AgentSpec) -> str:
-    """Digest over what makes two agents alike: everything but whom they serve, and their command and env."""
-    alike = [
-        spec.image,
-        astuple(spec.limits),
-        spec.network,
-        [astuple(mount) for mount in spec.mounts],
-        spec.working_dir,
-        spec.user,
-        spec.privileged,
-    ]
-    return hashlib.sha256(json.dumps(alike).encode()).hexdigest()[:16]

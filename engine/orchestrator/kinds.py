@@ -13,12 +13,13 @@ from typing import Any, Protocol
 from engine.errors import InputError, Reason, StateStoreError
 from engine.events import Event, EventType, StepStatus
 from engine.history.records import ItemRecord, StepRecord
-from engine.orchestrator.attempt import Unit
 from engine.orchestrator.context import RunContext, Track
 from engine.orchestrator.fanout import FanOut, Tolerance
 from engine.orchestrator.outcome import Outcome, cancelled, failed
+from engine.orchestrator.routes import RouteStep
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.slots import Slots
+from engine.orchestrator.unit import Unit
 from engine.orchestrator.units import UnitRunner, abandon
 from engine.state.store import StateChanges
 from engine.workflows.plan import ItemErrors, MapPlan, PlanStep, StepType
@@ -224,6 +225,8 @@ KINDS: Mapping[StepType, StepKind] = {
     StepType.REDUCE: TaskStep(),
     StepType.PARALLEL: TaskStep(),
     StepType.MAP: FanOutStep(),
+    StepType.DECISION: RouteStep(),
+    StepType.BRANCH: RouteStep(),
 }
 
 

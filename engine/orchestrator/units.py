@@ -10,11 +10,13 @@ from engine.clock import isoformat, parse_time
 from engine.errors import BackendError, InputError, Reason
 from engine.events import Event, EventType, StepStatus
 from engine.history.records import AttemptRecord
-from engine.orchestrator.attempt import Attempt, Unit
+from engine.orchestrator.agent_spec import agent_spec
+from engine.orchestrator.attempt import Attempt
 from engine.orchestrator.context import RunContext, Track
 from engine.orchestrator.outcome import Outcome, failed
 from engine.orchestrator.retry import may_retry, retry_delay
 from engine.orchestrator.slots import Slots
+from engine.orchestrator.unit import Unit
 from engine.workflows.plan import CleanupPolicy
 
 Conclusion = Callable[[Outcome], Awaitable[tuple[Outcome, Event]]]
@@ -128,7 +130,7 @@ class UnitRunner:
 
     async def _execute(self, attempt: Attempt) -> Outcome:
         try:
-            spec = attempt.spec()
+            spec = agent_spec(self._run, self._unit, attempt.number)
         except InputError as error:
             return failed(Reason.INPUT_ERROR, str(error), started=False)
         if self._open is not attempt:

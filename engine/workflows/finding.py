@@ -55,7 +55,7 @@ def named(name: str, candidates: Iterable[Candidate]) -> Plan | None:
         UnfitError: there are several, or it is broken.
     """
     known = list(candidates)
-    found = [one for one in known if one.loaded.plan is not None and one.loaded.plan.workflow == name]
+    found = [one for one in known if one.loaded.name == name]
     found = found or [one for one in known if one.path.stem == name]
     if len(found) > 1:
         files = listing(printable(str(one.path)) for one in found)
@@ -68,10 +68,8 @@ def unknown(name: str, where: str, candidates: Iterable[Candidate]) -> UnfitErro
     names: dict[str, None] = {}
     broken = []
     for one in candidates:
-        if one.loaded.plan is not None:
-            names[one.loaded.plan.workflow] = None
-        else:
-            names[one.path.stem] = None
+        names[one.loaded.name or one.path.stem] = None
+        if one.loaded.plan is None:
             broken.append(printable(one.path.name))
     hint = f" (with errors: {listing(broken)})" if broken else ""
     return UnfitError(

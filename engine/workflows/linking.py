@@ -42,7 +42,7 @@ def linked(loaded: Loaded, find: Finder, max_depth: int = MAX_DEPTH) -> Loaded:
     try:
         plan = link(loaded.plan, find, max_depth)
     except DocumentError as error:
-        return Loaded(None, tuple(sorted((*loaded.problems, *error.problems))))
+        return replace(loaded, plan=None, problems=tuple(sorted((*loaded.problems, *error.problems))))
     return loaded if plan is loaded.plan else replace(loaded, plan=plan)
 
 

@@ -11,17 +11,21 @@ from engine.workflows.compiling import Compiler
 from engine.workflows.plan import Plan
 from engine.workflows.planner import make_plan
 from engine.workflows.source import UnreadableError, decode, digest_of, parse, printable, read_text
-from engine.workflows.tree import Findings
+from engine.workflows.tree import Findings, Scalar
 
 TEXT = "<text>"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of loading: a plan where there is no error, and every problem in the order of the text."""
+    """What came of loading: a plan where there is no error, and every problem in the order of the text.
+
+    `name` is what the document calls itself, known without a plan too, as long as it can be read at all.
+    """
 
     plan: Plan | None
     problems: tuple[Problem, ...]
+    name: str = ""
 
     def require(self) -> Plan:
         """The plan.
@@ -62,8 +66,10 @@ def load_text(text: str, path: Path | str | None = None) -> Loaded:
 def _load(text: str, shown: str, path: str | None) -> Loaded:
     findings = Findings(shown)
     plan = None
+    name = ""
     root = parse(text, path or "", findings)
     if root is not None:
+        name = root["name"].text if isinstance(root.get("name"), Scalar) else ""
         checked = check(root, findings)
         if checked is not None:
             compiler = Compiler(checked.tree, findings, checked.forgiven)
@@ -71,4 +77,4 @@ def _load(text: str, shown: str, path: str | None) -> Loaded:
             if not checked.sound:
                 # Something was taken out of the document: errors in the rest hold, warnings may not.
                 findings.drop_warnings()
-    return Loaded(plan if not findings.failed else None, findings.sorted())
+    return Loaded(plan if not findings.failed else None, findings.sorted(), name)

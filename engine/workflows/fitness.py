@@ -5,7 +5,8 @@ from __future__ import annotations
 from engine.workflows.compiling import Compiler
 from engine.workflows.documents import StepDocument
 from engine.workflows.graph import Draft
-from engine.workflows.plan import StepType
+from engine.workflows.plan import StepRole, StepType
+from engine.workflows.step_types import WORKFLOW_KEYS
 from engine.workflows.wording import quoted
 
 # Settings of a task: without one they would be lost, and with them something that was wanted.
@@ -38,7 +39,7 @@ _NEVER_RETRIED = frozenset((StepType.DECISION, StepType.APPROVAL, StepType.DELAY
 
 def names_workflow(step: StepDocument) -> bool:
     """Whether a step says which workflow it runs."""
-    return any((step.sub_workflow_id, step.sub_workflow_name, step.workflow))
+    return any(getattr(step, key) for key in WORKFLOW_KEYS)
 
 
 def has_task(draft: Draft) -> bool:
@@ -74,6 +75,12 @@ def check_fitness(draft: Draft, compiler: Compiler) -> None:
             (*draft.at, "trigger"),
             "`trigger`: the members of a parallel step run together, waiting for nothing of their own: "
             f"put it on {quoted(draft.parent.id)}",
+        )
+    if draft.role is not StepRole.MAIN and draft.document.failure_strategy is not None:
+        compiler.warning(
+            (*draft.at, "failure_strategy"),
+            f"`failure_strategy` has no effect under `{draft.role}`, where a failure never keeps the others "
+            "from running: take it out",
         )
     for key, fits in (("timeout", is_timed(draft)), ("retry_policy", is_retried(draft))):
         if key in draft.document.model_fields_set and not fits:

@@ -43,7 +43,7 @@ def type_of(draft: Draft, compiler: Compiler) -> StepType:
         if meant is not kind and not (kind is StepType.MAP and key in WORKFLOW_KEYS):
             compiler.error(
                 (*draft.at, key),
-                f"`{key}` belongs to {meant} steps, but this is a {kind} step: "
+                f"`{key}` belongs to {meant} steps, but this is a step of the type {kind}: "
                 f"write `type: {meant}`, or take `{key}` out",
             )
     needed = " or ".join(f"`{key}`" for key, meant in _BLOCKS if meant is kind)

@@ -52,7 +52,10 @@ def test_gates_are_never_tried_again_whatever_the_workflow_says() -> None:
         ("approval: yes", "expected a mapping"),
         ("type: delay", "a delay step needs `delay`: add it"),
         ("delay: tomorrow", "expected a duration"),
-        ("approval: {}, delay: 5s", "`delay` belongs to delay steps, but this is a approval step"),
+        (
+            "approval: {}, delay: 5s",
+            "`delay` belongs to delay steps, but this is a step of the type approval",
+        ),
         ("type: approval, command: run", "`command`: an approval step has no task of its own"),
         ("command: run, delay: 5s", "the time between two tries is `retry_policy.delay`"),
     ],
@@ -210,6 +213,12 @@ def test_members_take_the_failure_strategy_of_their_parallel_step() -> None:
         "b": FailureStrategy.CONTINUE,
         "c": FailureStrategy.FAIL_FAST,
     }
+
+
+def test_handlers_have_no_failure_strategy() -> None:
+    loaded = load_step("command: run}\nfinally:\n  - {id: b, command: run, failure_strategy: continue")
+    (problem,) = loaded.problems
+    assert "no effect under `finally`" in problem.message
 
 
 def test_a_member_has_no_trigger() -> None:

@@ -165,21 +165,15 @@ class _Reading:
         except OSError as error:
             self._complain(f"{what} {path} cannot be read: {error.strerror}")
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-                self._complain(f"{what} {path} is {kind}: expected a file")
-                return None
-            if private and status.st_mode & 0o077:
-                self._complain(
-                    f"{what} {path} can be read by others (its mode is {stat.S_IMODE(status.st_mode):03o}): "
-                    f"chmod 600 {path}"
-                )
-                return None
-            data = file.read(limit + 1)
+        try:
+            complaint = _file_complaint(os.fstat(descriptor).st_mode, path, private=private)
+            data = b"" if complaint else _read_at_most(descriptor, limit + 1)
+        finally:
+            os.close(descriptor)
         if len(data) > limit:
-            self._complain(f"{what} {path} is larger than {limit >> 10} KiB: is it the right file?")
+            complaint = f"is larger than {limit >> 10} KiB: is it the right file?"
+        if complaint:
+            self._complain(f"{what} {path} {complaint}")
             return None
         return data
 
@@ -196,6 +190,21 @@ class _Reading:
 
     def _complain(self, message: str) -> None:
         self.problems.append(Problem(self._plan.path or self._plan.workflow, 0, 0, message))
+
+
+def _file_complaint(mode: int, path: Path, *, private: bool) -> str:
+    if stat.S_ISDIR(mode):
+        return "is a directory: expected a file"
+    if not stat.S_ISREG(mode):
+        return "is no regular file"
+    if private and mode & 0o077:
+        return f"can be read by others (its mode is {stat.S_IMODE(mode):03o}): chmod 600 {path}"
+    return ""
+
+
+def _read_at_most(descriptor: int, size: int) -> bytes:
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        return file.read(size)
 
 
 def _blank_lines(text: str) -> int:

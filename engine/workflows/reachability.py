@@ -19,7 +19,7 @@ from engine.workflows.ways import Way
 from engine.workflows.wording import listing, quoted
 
 # Bounds what a hostile document can make us search: steps looked at, over all decisions.
-MOST_LOOKS = 2_000_000
+MOST_LOOKS = 400_000
 
 
 def check_reachable(drafts: Sequence[Draft], steps: Mapping[str, PlanStep], compiler: Compiler) -> None:
@@ -134,21 +134,39 @@ def _check_joins(order: Sequence[Draft], ways: _Ways, compiler: Compiler) -> Non
         if draft.document.trigger is Trigger.ALL_SUCCESS
         or (draft.document.trigger is Trigger.ONE_SUCCESS and draft.routers)
     }
-    deciding = [draft for draft in order if len(ways.live[draft.id]) > 1] if joins else []
-    for focus in deciding[: MOST_LOOKS // max(1, len(order))]:
-        behind: dict[str, Draft] = {focus.id: focus}
-        for draft in order:
-            if any(one in behind for one in draft.depends_on):
-                behind[draft.id] = draft
-        del behind[focus.id]
+    place = {draft.id: index for index, draft in enumerate(order)}
+    after: dict[str, list[str]] = {draft.id: [] for draft in order}
+    for draft in order:
+        for one in draft.depends_on:
+            after[one].append(draft.id)
+    looks = 0
+    # The last decisions first: they have the fewest steps behind them, and the joins near them.
+    for focus in reversed([draft for draft in order if len(ways.live[draft.id]) > 1] if joins else []):
+        behind = _reached(focus.id, after)
+        looks += len(behind)
+        if looks > MOST_LOOKS:
+            return
         if joins.isdisjoint(behind):
             continue
-        found = ways.sets(behind.values(), focus)
-        for draft in behind.values():
+        steps = [order[place[one]] for one in sorted(behind, key=place.__getitem__)]
+        found = ways.sets(steps, focus)
+        for draft in steps:
             if not found[draft.id] and draft.id in joins:
                 joins.discard(draft.id)
                 if all(found.get(one, 1) for one in draft.depends_on):
                     _note_join(draft, focus, found, compiler)
+
+
+def _reached(start: str, after: Mapping[str, Sequence[str]]) -> set[str]:
+    """The steps that come after `start`, at whatever distance."""
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for one in after[waiting.pop()]:
+            if one not in reached:
+                reached.add(one)
+                waiting.append(one)
+    return reached
 
 
 def _note_join(draft: Draft, focus: Draft, found: dict[str, int], compiler: Compiler) -> None:

@@ -152,6 +152,7 @@ class RunRecord:
     retries: int = 0
     source: str | None = None
     retry_scope: JSON = None
+    settled: dict[str, JSON] | None = None
     seq: int = 0
 
     def to_json(self) -> dict[str, JSON]:

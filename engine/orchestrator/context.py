@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.agents.backend import Backend, BackendFacts
@@ -13,6 +14,8 @@ from engine.clock import Clock
 from engine.errors import Reason, StateStoreError
 from engine.events import Event, EventSink, EventType, StepStatus
 from engine.history.logs import LogWriter
+from engine.history.records import Remembered
+from engine.orchestrator.approvals import Approvals
 from engine.orchestrator.artifacts import ArtifactStore, has_artifacts
 from engine.orchestrator.masking import mask_event
 from engine.orchestrator.outcome import Outcome, cancelled
@@ -20,9 +23,10 @@ from engine.orchestrator.ports import ChildRuns, ParentLink, Recall, nothing_rem
 from engine.orchestrator.secrets import NO_SECRETS, Secrets
 from engine.orchestrator.slots import Slots
 from engine.orchestrator.states import check_step_move
+from engine.orchestrator.triggers import failure_is_tolerated
 from engine.settings import Settings
 from engine.state.store import StateChanges, StateStore
-from engine.workflows.plan import FailureStrategy, Plan, PlanStep, Scope
+from engine.workflows.plan import Plan, PlanStep, Scope
 
 # Fields of the scope that the engine itself provides; a task's result cannot shadow them.
 RESERVED = frozenset({"steps", "params"})
@@ -69,10 +73,25 @@ class Stop:
     message: str
     failed_step: str | None = None
 
+    @property
+    def rank(self) -> int:
+        """A later stop counts if it outranks the earlier: failure, time-out, cancel, the platform's end."""
+        if self.failed_step is not None:
+            return 1
+        return {Reason.TIMED_OUT: 2, Reason.CANCELLED: 3}.get(self.reason, 4)
+
+    @property
+    def is_platform(self) -> bool:
+        """Whether nothing may be started any more: the history or Redis is gone, or the run is parked."""
+        return self.rank == 4
+
 
 @dataclass
 class RunContext:
-    """One run while it is alive. Owned by its `RunExecutor`; nothing outside touches it."""
+    """One run while it is alive. Owned by its `RunExecutor`; nothing outside touches it.
+
+    `earlier_children` are, for a run that retries another, the child runs that failed there, by step and item.
+    """
 
     services: Services
     plan: Plan
@@ -83,6 +102,7 @@ class RunContext:
     state: dict[str, Any] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     children: ChildRuns | None = None
+    earlier_children: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
     parent: ParentLink | None = None
     use_cache: bool = True
     secrets: Secrets = NO_SECRETS
@@ -91,12 +111,15 @@ class RunContext:
 
     def __post_init__(self) -> None:
         """Prepare what is derived."""
+        self.approvals = Approvals()
         self.slots = Slots.of(self.plan.max_parallel).within(self.services.slots)
         self.has_artifacts = has_artifacts(self.plan)
         self.state_size = 0  # characters of the state as JSON
+        self._digested: tuple[dict[str, Any], str] | None = None
         self._steps_scope: dict[str, dict[str, Any]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._on_stop: list[Callable[[], None]] = []
+        self.verdict: Mapping[str, Any] | None = None  # `run` in the scope of handler steps
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # -- events ---------------------------------------------------------------------------------------
@@ -145,7 +168,8 @@ class RunContext:
 
     def scope(self, extra: Mapping[str, Any] | None = None) -> Scope:
         """What templates, JSONPaths and conditions see."""
-        return {**self.state, "steps": self._steps_scope, **(extra or {})}
+        verdict = {"run": self.verdict} if self.verdict is not None else {}
+        return {**self.state, "steps": self._steps_scope, **verdict, **(extra or {})}
 
     def finish_step(self, step_id: str, outcome: Outcome) -> None:
         """Make a step's outcome known to the scope and to the graph."""
@@ -159,20 +183,21 @@ class RunContext:
             "artifacts": [artifact.name for artifact in outcome.artifacts],
         }
 
-    async def merge(self, step: PlanStep, values: Mapping[str, Any]) -> StateChanges:
-        """Put `values` into the shared state, read it back, and return all that changed since last time.
+    async def merge(self, step: PlanStep, changes: StateChanges) -> StateChanges:
+        """Make `changes` to the shared state, read it back, and return all that changed since last time.
 
         What a container set by itself while it ran is part of the difference, so that it is in history too.
 
         Raises:
             StateStoreError: Redis did not take or give it.
         """
-        refused = sorted(RESERVED & values.keys())
+        refused = sorted(RESERVED & changes.set.keys())
         if refused:
             self.warn(f"result fields {', '.join(refused)} are reserved and were not merged", step.id)
-        taken = {key: value for key, value in values.items() if key not in RESERVED}
-        if taken:
-            await self.services.store.write_state(self.run_id, StateChanges(set=taken))
+            taken = {key: value for key, value in changes.set.items() if key not in RESERVED}
+            changes = replace(changes, set=taken)
+        if changes:
+            await self.services.store.write_state(self.run_id, changes)
         return await self.refresh()
 
     async def refresh(self) -> StateChanges:
@@ -188,6 +213,13 @@ class RunContext:
             collections={name: kind for name, kind in made.items() if name in changed},
         )
 
+    def state_digest(self) -> str:
+        """Digest of the state as last read; worked out once for each reading."""
+        if self._digested is None or self._digested[0] is not self.state:
+            text = json.dumps(self.state, sort_keys=True)
+            self._digested = (self.state, hashlib.sha256(text.encode()).hexdigest())
+        return self._digested[1]
+
     # -- stopping -------------------------------------------------------------------------------------
 
     def on_stop(self, callback: Callable[[], None]) -> None:
@@ -195,18 +227,39 @@ class RunContext:
         self._on_stop.append(callback)
 
     def request_stop(self, stop: Stop) -> None:
-        """Stop the run early: no new starts, everything that runs is cancelled. The first request wins."""
-        if self.stop is not None:
+        """Stop the run early: no new starts, what runs is cancelled. A stronger stop replaces a weaker."""
+        if self.stop is not None and stop.rank <= self.stop.rank:
             return
         self.stop = stop
         for callback in self._on_stop:
             callback()
 
     def step_failed(self, step: PlanStep, outcome: Outcome) -> None:
-        """Let a failed step stop the run where the workflow's failure strategy says so."""
-        if self.plan.failure_strategy is FailureStrategy.FAIL_FAST:
+        """Let a failed step stop the run where its failure strategy says so."""
+        if not failure_is_tolerated(step):
             message = f"step {step.id!r} failed: {outcome.error}"
             self.request_stop(Stop(outcome.reason or Reason.TASK_FAILED, message, failed_step=step.id))
+
+    def begin_handlers(self, verdict: Mapping[str, Any], seconds: float) -> None:
+        """The run's own steps are over: what stopped them does not stop those that come now.
+
+        Args:
+            verdict: what the run is going to end as, for the scope and the environment of the steps.
+            seconds: what they have together.
+        """
+        if self.stop is not None and not self.stop.is_platform:
+            self.stop = None
+        self._on_stop.clear()
+        self.verdict = verdict
+        self.deadline = self.services.clock.monotonic() + seconds
+
+    @property
+    def verdict_variables(self) -> dict[str, str]:
+        """What handler steps find in their environment about the run, nothing for the run's own steps."""
+        return {
+            f"AGENTAINER_RUN_{key.upper()}": "" if value is None else str(value)
+            for key, value in (self.verdict or {}).items()
+        }
 
     def stopped_outcome(self) -> Outcome:
         """The outcome of a step or item that the stop interrupted."""
@@ -288,6 +341,9 @@ class Track:
             result=outcome.result,
             exit_code=outcome.exit_code,
             artifacts=[artifact.to_json() for artifact in outcome.artifacts] or None,
+            cache_key=outcome.cache_key,
+            reused=outcome.remembered is not None or None,
+            cached_from=outcome.remembered and _place(outcome.remembered),
             duration=self._run.elapsed(self._since),
             **data,
         )
@@ -299,3 +355,8 @@ class Track:
         )
         self.status = new
         return event
+
+
+def _place(remembered: Remembered) -> dict[str, Any]:
+    place = {"run_id": remembered.run_id, "step_id": remembered.step_id, "item": remembered.item}
+    return {key: value for key, value in place.items() if value is not None}

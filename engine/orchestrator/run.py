@@ -15,14 +15,15 @@ from engine.history.records import RunDetail, StepRecord
 from engine.orchestrator.attempt import Unit
 from engine.orchestrator.context import RunContext, Services, Stop, Track
 from engine.orchestrator.graph import Graph
+from engine.orchestrator.handlers import Handlers, steps_of
 from engine.orchestrator.kinds import kind_of, track_of
 from engine.orchestrator.outcome import Outcome, failed, skipped
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.states import check_run_move
 from engine.orchestrator.units import abandon
-from engine.orchestrator.verdict import RunEnd, run_end
+from engine.orchestrator.verdict import RunEnd, first_failed, run_end
 from engine.state.store import NO_COLLECTIONS, RedisAccess
-from engine.workflows.plan import Plan, PlanStep
+from engine.workflows.plan import Plan, PlanStep, StepRole
 
 _log = logging.getLogger("agentainer")
 
@@ -59,6 +60,7 @@ class RunExecutor:
         self._initial = state
         self._collections = collections
         self._prior = {step.id: step for step in prior.steps}
+        self._settled = prior.run.settled
         self._status = RunStatus(prior.run.status)
         self._created_at = prior.run.created_at
         self._elapsed = elapsed
@@ -80,11 +82,11 @@ class RunExecutor:
 
     async def cancel(self, by: str) -> None:
         """Durable mark first, then no new starts and everything that runs is stopped."""
-        run = self.context
-        if run.stop is not None or self._status not in (RunStatus.PENDING, RunStatus.RUNNING):
-            return
-        await self._move(EventType.RUN_CANCELLING, RunStatus.CANCELLING, by=by)
-        run.request_stop(Stop(Reason.CANCELLED, f"cancelled by {by}"))
+        if self._status in (RunStatus.PENDING, RunStatus.RUNNING):
+            await self._move(EventType.RUN_CANCELLING, RunStatus.CANCELLING, by=by)
+        if self._status is RunStatus.CANCELLING:
+            # Once more while handler steps run: then these are stopped, too.
+            self.context.request_stop(Stop(Reason.CANCELLED, f"cancelled by {by}"))
 
     # -- StepExecutor ---------------------------------------------------------------------------------
 
@@ -112,7 +114,6 @@ class RunExecutor:
 
     async def _steps(self) -> RunEnd:
         run = self.context
-        timer: asyncio.TimerHandle | None = None
         try:
             await self._open()
         except StateStoreError as error:
@@ -120,9 +121,25 @@ class RunExecutor:
         known = self._known_outcomes()
         for step_id, outcome in known.items():
             run.finish_step(step_id, outcome)
-        if run.stop is not None:
+        if run.stop is not None and (self._settled is None or run.stop.is_platform):
             await self._abandon_begun()
-        nodes = [step for step in self._plan.steps.values() if step.parent is None]
+        try:
+            if self._settled is None or (run.stop is not None and run.stop.is_platform):
+                end, failed_step = await self._own_steps(known)
+            else:
+                end, failed_step = _settled_end(self._settled)
+            handlers = Handlers(run, self, known, self._top)
+            if not handlers.there:
+                return end
+            return await handlers.run(end, failed_step, again=self._settled is not None)
+        finally:
+            await uncancelled(run.settle())
+
+    async def _own_steps(self, known: Mapping[str, Outcome]) -> tuple[RunEnd, str | None]:
+        """Run the steps of the workflow itself; returns what they came to, and the first that failed."""
+        run = self.context
+        timer: asyncio.TimerHandle | None = None
+        nodes = steps_of(run, StepRole.MAIN)
         graph = Graph(run, nodes, known, self, self._top)
         if self._plan.timeout is not None:
             left = max(0.0, self._plan.timeout - self._elapsed)
@@ -133,8 +150,12 @@ class RunExecutor:
         finally:
             if timer is not None:
                 timer.cancel()
-            await uncancelled(run.settle())
-        return run_end(run.outcomes, run.stop)
+        outcomes = {
+            step.id: run.outcomes[step.id]
+            for step in self._plan.steps.values()
+            if step.role is StepRole.MAIN and step.id in run.outcomes
+        }
+        return run_end(outcomes, run.stop), first_failed(outcomes, run.stop)
 
     async def _open(self) -> None:
         """Make the run known to Redis and mark it running."""
@@ -218,8 +239,9 @@ class RunExecutor:
         """Commit the end and let Redis know. A journal that is broken leaves the run for recovery."""
         status, reason, error = end
         run = self.context
-        if self._status is RunStatus.CANCELLING and status is not RunStatus.CANCELLED:
-            status, reason = RunStatus.FAILED, reason
+        if self._status is RunStatus.CANCELLING and status not in (RunStatus.CANCELLED, RunStatus.FAILED):
+            # Cancelled while handler steps ran.
+            status, reason, error = RunStatus.CANCELLED, Reason.CANCELLED, error or "cancelled at the end"
         if self._status is RunStatus.PENDING:
             await self._move(EventType.RUN_STARTED, RunStatus.RUNNING)
         duration = None if self._elapsed else run.elapsed(self._began)
@@ -279,6 +301,13 @@ def _first_failure(outcomes: Mapping[str, Outcome], step: PlanStep) -> Outcome |
     member, first = bad[0]
     error = f"{len(bad)} of {len(step.members)} members failed, the first: {member}: {first.error}"
     return failed(first.reason or Reason.TASK_FAILED, error, exit_code=first.exit_code)
+
+
+def _settled_end(settled: Mapping[str, Any]) -> tuple[RunEnd, str | None]:
+    """What an interrupted engine had recorded of the end of the run's own steps."""
+    reason = settled.get("reason")
+    end = RunStatus(settled["status"]), Reason(reason) if reason else None, settled.get("error")
+    return end, settled.get("failed_step")
 
 
 def _outcome_of(step: PlanStep, record: StepRecord) -> Outcome:

@@ -39,6 +39,14 @@ def run_end(outcomes: Mapping[str, Outcome], stop: Stop | None) -> RunEnd:
     return RunStatus.COMPLETED, None, None
 
 
+def first_failed(outcomes: Mapping[str, Outcome], stop: Stop | None) -> str | None:
+    """The step that failed first, as far as the outcomes and the stop tell."""
+    if stop is not None and stop.failed_step is not None:
+        return stop.failed_step
+    failed = (step_id for step_id, outcome in outcomes.items() if outcome.status is StepStatus.FAILED)
+    return next(failed, None)
+
+
 def _is_bad(outcome: Outcome) -> bool:
     """Failed, or taken over as cancelled or skipped for a failure from the run that this one retries."""
     if outcome.status in (StepStatus.FAILED, StepStatus.CANCELLED):

@@ -8,7 +8,6 @@ import pytest
 
 from engine.agents.backend import AgentSpec
 from engine.agents.memory import Script
-from engine.errors import DocumentError
 from engine.events import EventType
 from tests.engine.world import World, by_step, in_world, prints, statuses, step_of
 
@@ -181,23 +180,6 @@ def test_a_task_gets_the_environment_of_the_contract(tmp_path: Path) -> None:
         assert env["X"] == "y"
 
     in_world(tmp_path, story, behaviour)
-
-
-def test_a_kind_that_cannot_run_yet_is_refused_before_a_run_exists(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        with pytest.raises(DocumentError, match="decide"):
-            await world.start(
-                "name: later\nsteps:\n"
-                "  - {id: a, command: ['true']}\n"
-                "  - id: decide\n    type: decision\n    decision_node:\n"
-                "      choices: [{condition: {field: $.x, operator: eq, value: 1}, next: b}]\n"
-                "      default: b\n"
-                "  - {id: b, command: ['true']}\n"
-            )
-        with world.loop.outside():
-            assert await world.reader.runs() == []
-
-    in_world(tmp_path, story)
 
 
 def test_every_step_is_in_the_journal_before_anything_starts(tmp_path: Path) -> None:

@@ -1,0 +1,210 @@
+"""Artifacts of tasks: kept, shown to later tasks, and part of whether the task did what it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.agents.backend import AgentSpec
+from engine.agents.memory import Script
+from engine.events import Event, EventType
+from engine.history.records import RunDetail
+from engine.orchestrator.scopes import RetryScope
+from tests.engine.world import World, by_step, in_world, plan_of, step_of, until
+
+BUILD = """
+name: build
+steps:
+  - id: build
+    image: x
+    artifacts: [out/app.bin, {path: log, name: notes, optional: true}]
+  - id: use
+    image: x
+    depends_on: [build]
+    env_vars: {KEPT: "{{ $.steps.build.artifacts }}"}
+"""
+
+
+def kept_in(home: Path, run_id: str) -> dict[str, bytes]:
+    folder = home / "artifacts" / run_id
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def ends(events: list[Event], type_: EventType = EventType.STEP_FINISHED) -> dict[Any, Any]:
+    """What the finishing events say of artifacts, by step and item."""
+    return {
+        (event.step_id, event.item): event.data.get("artifacts") for event in events if event.type is type_
+    }
+
+
+def test_artifacts_are_kept_and_later_tasks_are_told_where(tmp_path: Path) -> None:
+    environments: dict[str, dict[str, str]] = {}
+
+    def behaviour(spec: AgentSpec) -> Script:
+        environments[spec.identity.step_id] = dict(spec.env)
+        return Script(files={"out/app.bin": b"\0\1", "log/a": b"a"})
+
+    async def story(world: World) -> tuple[RunDetail, list[Event]]:
+        detail = await world.run(BUILD)
+        return detail, await world.events(detail.run.id)
+
+    detail, events = in_world(tmp_path, story, behaviour)
+
+    run_id = detail.run.id
+    assert kept_in(tmp_path, run_id) == {"build/app.bin": b"\0\1", "build/notes/a": b"a"}
+    assert ends(events)["build", None] == [{"name": "app.bin", "size": 2}, {"name": "notes", "size": 1}]
+    assert environments["use"]["AGENTAINER_ARTIFACTS"] == str(tmp_path / "artifacts" / run_id)
+    assert environments["use"]["KEPT"] == '["app.bin","notes"]'
+
+
+def test_a_workflow_without_artifacts_has_no_folder(tmp_path: Path) -> None:
+    seen: list[bool] = []
+
+    def behaviour(spec: AgentSpec) -> Script:
+        seen.append("AGENTAINER_ARTIFACTS" in spec.env)
+        return Script()
+
+    in_world(tmp_path, lambda world: world.run("name: w\nsteps: [{id: a, image: x}]\n"), behaviour)
+    assert not any(seen) and not (tmp_path / "artifacts").exists()
+
+
+def test_a_missing_artifact_makes_a_bad_result(tmp_path: Path) -> None:
+    scripts = by_step({"build": Script(files={"log/a": b"a"})})
+    detail = in_world(tmp_path, lambda world: world.run(BUILD), scripts)
+
+    step = step_of(detail, "build")
+    assert (step.status, step.reason, step.exit_code) == ("failed", "bad_result", 0)
+    assert "the artifact 'app.bin' is missing: there is nothing at 'out/app.bin'" in str(step.error)
+    assert step_of(detail, "use").status in ("cancelled", "skipped")
+
+
+def test_an_artifact_over_the_limit_makes_a_bad_result(tmp_path: Path) -> None:
+    scripts = by_step({"build": Script(files={"out/app.bin": b"x" * 11})})
+    detail = in_world(tmp_path, lambda world: world.run(BUILD), scripts, artifact_limit=10)
+
+    step = step_of(detail, "build")
+    assert (step.status, step.reason) == ("failed", "bad_result")
+    assert "larger than 10 bytes" in str(step.error)
+
+
+def test_a_failed_task_keeps_what_there_is_and_its_failure(tmp_path: Path) -> None:
+    async def story(world: World) -> tuple[RunDetail, list[Event]]:
+        detail = await world.run(BUILD)
+        return detail, await world.events(detail.run.id)
+
+    failing = Script(exit_code=7, stderr="no space", files={"log/a": b"why it failed"})
+    detail, events = in_world(tmp_path, story, by_step({"build": failing}))
+
+    step = step_of(detail, "build")
+    assert (step.reason, step.error) == ("task_failed", "exit code 7: no space")
+    assert kept_in(tmp_path, detail.run.id) == {"build/notes/a": b"why it failed"}
+    assert ends(events)["build", None] == [{"name": "notes", "size": 13}]
+    assert not [event for event in events if event.type is EventType.WARNING]
+
+
+def test_a_timed_out_task_keeps_what_there_is(tmp_path: Path) -> None:
+    document = "name: w\nsteps: [{id: a, image: x, timeout: 5s, artifacts: [half]}]\n"
+    script = Script(delay=None, files={"half": b"of it"})
+    detail = in_world(tmp_path, lambda world: world.run(document), by_step({"a": script}))
+
+    assert step_of(detail, "a").reason == "timed_out"
+    assert kept_in(tmp_path, detail.run.id) == {"a/half": b"of it"}
+
+
+def test_a_later_try_replaces_what_an_earlier_one_left(tmp_path: Path) -> None:
+    def behaviour(spec: AgentSpec) -> Script:
+        if spec.identity.step_id == "build" and spec.identity.attempt == 1:
+            return Script(exit_code=1, files={"out/app.bin": b"broken", "log/a": b"trace"})
+        return Script(files={"out/app.bin": b"good"})
+
+    document = BUILD.replace(
+        "image: x\n    artifacts", "image: x\n    retry_policy: {max_attempts: 2}\n    artifacts"
+    )
+    detail = in_world(tmp_path, lambda world: world.run(document), behaviour)
+
+    assert detail.run.status == "completed"
+    assert kept_in(tmp_path, detail.run.id) == {"build/app.bin": b"good"}
+
+
+def test_a_missing_artifact_can_be_tried_again(tmp_path: Path) -> None:
+    def behaviour(spec: AgentSpec) -> Script:
+        return Script(files={"out/app.bin": b"late"} if spec.identity.attempt == 2 else {})
+
+    document = BUILD.replace(
+        "image: x\n    artifacts", "image: x\n    retry_policy: {max_attempts: 2}\n    artifacts"
+    )
+    detail = in_world(tmp_path, lambda world: world.run(document), behaviour)
+
+    assert [attempt.reason for attempt in step_of(detail, "build").attempts] == ["bad_result", None]
+    assert detail.run.status == "completed"
+
+
+def test_items_and_workers_have_folders_of_their_own(tmp_path: Path) -> None:
+    async def story(world: World) -> tuple[RunDetail, list[Event]]:
+        detail = await world.run("""
+            name: w
+            state: {list: [a, b]}
+            steps:
+              - {id: items, image: x, type: map, map_config: {input_path: $.list}, artifacts: [out]}
+              - {id: workers, image: x, type: parallel, max_workers: 2, artifacts: [out]}
+        """)
+        return detail, await world.events(detail.run.id)
+
+    def behaviour(spec: AgentSpec) -> Script:
+        return Script(files={"out": f"{spec.identity.step_id} {spec.identity.item}".encode()})
+
+    detail, events = in_world(tmp_path, story, behaviour)
+
+    assert kept_in(tmp_path, detail.run.id) == {
+        "items.0/out": b"items 0",
+        "items.1/out": b"items 1",
+        "workers.0/out": b"workers 0",
+        "workers.1/out": b"workers 1",
+    }
+    assert ends(events, EventType.ITEM_FINISHED)["items", 1] == [{"name": "out", "size": 7}]
+
+
+def test_the_artifacts_of_an_adopted_agent_are_kept(tmp_path: Path) -> None:
+    async def story(world: World) -> RunDetail:
+        run_id = await world.start(BUILD)
+        await until(lambda: len(world.backend.started) == 1)
+        interrupted = await world.crash(run_id)
+        return await world.recover(interrupted, BUILD)
+
+    script = Script(delay=60.0, files={"out/app.bin": b"of an adopted agent"})
+    detail = in_world(tmp_path, story, by_step({"build": script}))
+
+    assert detail.run.status == "completed"
+    assert kept_in(tmp_path, detail.run.id) == {"build/app.bin": b"of an adopted agent"}
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_retry_takes_over_the_artifacts_of_what_it_does_not_run_again(tmp_path: Path, pruned: bool) -> None:
+    broken = True
+
+    def behaviour(spec: AgentSpec) -> Script:
+        if spec.identity.step_id == "use":
+            return Script(exit_code=1 if broken else 0)
+        return Script(files={"out/app.bin": b"costly"})
+
+    async def story(world: World) -> tuple[RunDetail, RunDetail]:
+        nonlocal broken
+        first = await world.run(BUILD)
+        broken = False
+        if pruned:
+            artifact = tmp_path / "artifacts" / first.run.id / "build" / "app.bin"
+            artifact.unlink()
+            artifact.parent.rmdir()
+        with world.loop.outside():
+            again = await world.orchestrator.retry(
+                plan_of(BUILD), first, RetryScope(failed=True), source="test"
+            )
+        return first, await world.finish(again)
+
+    _, second = in_world(tmp_path, story, behaviour)
+
+    assert second.run.status == "completed"
+    assert [attempt.number for attempt in step_of(second, "build").attempts] == []
+    assert kept_in(tmp_path, second.run.id) == ({} if pruned else {"build/app.bin": b"costly"})

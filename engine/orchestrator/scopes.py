@@ -1,4 +1,9 @@
-"""What a retry runs again and what it takes over from the run that it retries."""
+"""What a retry runs again and what it takes over from the run that it retries.
+
+Steps of `on_failure` and `finally` belong to the run that they end: a retry always has its own. A decision
+that is made again may come out otherwise, so everything behind it runs again; one that stands keeps its
+choice.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from dataclasses import dataclass, field
 from engine.errors import Reason, UsageError
 from engine.events import StepStatus
 from engine.history.records import RunDetail, StepRecord
-from engine.workflows.plan import Plan, PlanStep, StepType
+from engine.workflows.plan import Plan, PlanStep, StepRole, StepType
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,10 @@ def reuse_for(plan: Plan, detail: RunDetail, scope: RetryScope) -> Reuse:
     """
     records = {record.id: record for record in detail.steps}
     if scope.failed:
-        again = {step_id for step_id, record in records.items() if _needs_rerun(record)}
-        if not again:
+        again = {
+            step_id for step_id, record in records.items() if _is_own(plan, step_id) and _needs_rerun(record)
+        }
+        if not again and not any(map(_needs_rerun, records.values())):
             raise UsageError(
                 f"nothing failed in run {detail.run.id}", hint="retry it whole, or --from a step"
             )
@@ -62,8 +69,13 @@ def reuse_for(plan: Plan, detail: RunDetail, scope: RetryScope) -> Reuse:
         again |= _downstream(plan, again)
         return Reuse(_rest(plan, records, again))
     if scope.only_step is not None:
-        again = {_known(plan, scope.only_step)}
-        again |= set(plan.steps[scope.only_step].members)
+        only = plan.steps[_known(plan, scope.only_step)]
+        if only.route is not None:
+            raise UsageError(
+                f"step {only.id!r} decides what runs behind it, so it cannot be run again alone",
+                hint=f"use --from {only.id}",
+            )
+        again = {only.id, *only.members}
         if broken := _broken_upstreams(plan, records, again) - again:
             names = ", ".join(sorted(broken))
             raise UsageError(
@@ -74,13 +86,22 @@ def reuse_for(plan: Plan, detail: RunDetail, scope: RetryScope) -> Reuse:
     return Reuse()
 
 
-def _known(plan: Plan, step_id: str) -> str:
-    if step_id in plan.steps:
-        return step_id
-    named = [step.id for step in plan.steps.values() if step.name == step_id]
-    if len(named) == 1:
-        return named[0]
-    raise UsageError(f"there is no step {step_id!r}", hint=f"steps: {', '.join(plan.steps)}")
+def _known(plan: Plan, word: str) -> str:
+    named = [step.id for step in plan.steps.values() if step.name == word]
+    step_id = word if word in plan.steps else named[0] if len(named) == 1 else None
+    own = [name for name in plan.steps if _is_own(plan, name)]
+    if step_id is None:
+        raise UsageError(f"there is no step {word!r}", hint=f"steps: {', '.join(own)}")
+    if step_id not in own:
+        raise UsageError(
+            f"{word!r} is a step of {plan.steps[step_id].role}, which every retry runs anew",
+            hint=f"retry from one of the steps {', '.join(own)}",
+        )
+    return step_id
+
+
+def _is_own(plan: Plan, step_id: str) -> bool:
+    return plan.steps[step_id].role is StepRole.MAIN
 
 
 def _needs_rerun(record: StepRecord) -> bool:
@@ -142,7 +163,10 @@ def _rest(plan: Plan, records: dict[str, StepRecord], again: set[str]) -> frozen
     return frozenset(
         step_id
         for step_id in plan.steps
-        if step_id not in again and step_id in records and StepStatus(records[step_id].status).is_terminal
+        if step_id not in again
+        and step_id in records
+        and StepStatus(records[step_id].status).is_terminal
+        and _is_own(plan, step_id)
     )
 
 
@@ -155,5 +179,7 @@ def _good_items(plan: Plan, records: dict[str, StepRecord], again: set[str]) -> 
             continue
         if _upstreams(plan, step) & again:
             continue
-        found[step_id] = frozenset(item.index for item in record.items if item.status == StepStatus.COMPLETED)
+        found[step_id] = frozenset(
+            item.index for item in record.items if item.status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
+        )
     return found

@@ -51,7 +51,7 @@ def _parse(path: str, source: str) -> Any:
 def _reason(error: Exception, path: str) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deep"
-    if odd := re.search(r"[^\x00-\x7f]|\.(where|wherenot|parent)\b", path):
+    if odd := re.search(r"[^\x20-\x7e]|\.(where|wherenot|parent)\b", path):
         name = odd[0].lstrip(".")
         return f"put a name like {show(name)} in brackets and quotes, as in $['{shorten(name)}']"
     words = str(error).strip().rstrip("!")[:120]

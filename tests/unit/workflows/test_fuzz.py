@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from engine.errors import Severity
 from engine.workflows.catalog import SUFFIXES
-from engine.workflows.documents import StepDocument, WorkflowDocument
 from engine.workflows.loader import Loaded, load, load_text
+from engine.workflows.schema import json_schema
 
 PATHS = st.sampled_from([None, "w.yaml", "w.json"])
 DOCUMENTS = sorted(
@@ -22,8 +22,9 @@ DOCUMENTS = sorted(
     for path in (Path(__file__).parent / "invalid").iterdir()
     if path.suffix in SUFFIXES
 )
+SCHEMA = json_schema()
 KEYS = sorted(
-    {*WorkflowDocument.model_fields, *StepDocument.model_fields, "field", "operator", "value", "and", "not"}
+    {key for model in (SCHEMA, *SCHEMA["definitions"].values()) for key in model.get("properties", ())}
 )
 
 
@@ -58,50 +59,69 @@ def test_damaged_documents(text: str, data: st.DataObject, path: str | None) -> 
     check(load_text(text[:start] + data.draw(st.text(max_size=8)) + text[end:], path))
 
 
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(
-        [
-            "a",
-            "b",
-            "map",
-            "parallel",
-            "decision",
-            "eq",
-            "5s",
-            "$.a",
-            "{{ $.a }}",
-            "{{ $.params.a }}",
-            "256Mi",
-            "true",
-        ]
-    )
-)
-values = st.recursive(
+WORDS = """
+a b c 5s 0 true $.a $.a[?(@.b>1)] {{$.a}} x{{$.params.a}} 256Mi ./a:/b a:/b:ro ../a /a/b a/..
+~ @daily local UTC ^a+$
+"""
+TEXTS = st.text(max_size=6) | st.sampled_from([*WORDS.split(), "0 6 * * 1-5"])
+NUMBERS = st.integers() | st.integers(0, 3) | st.floats()
+scalars = st.none() | st.booleans() | NUMBERS | TEXTS
+anything = st.recursive(
     scalars,
     lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner, max_size=5)
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | TEXTS, inner, max_size=3)
     ),
-    max_leaves=25,
+    max_leaves=8,
 )
-step_values = st.dictionaries(st.sampled_from(sorted(StepDocument.model_fields)), values, max_size=6)
+
+
+def draw_value(data: st.DataObject, schema: dict[str, Any], depth: int = 0) -> Any:
+    """What the schema says, mostly, and anything else now and then."""
+    if data.draw(st.integers(0, 25)) == 25:
+        return data.draw(anything)
+    if "$ref" in schema:
+        return draw_value(data, SCHEMA["definitions"][schema["$ref"].rsplit("/", 1)[1]], depth + 1)
+    if "enum" in schema:
+        return data.draw(st.sampled_from(schema["enum"]))
+    if "anyOf" in schema and "properties" not in schema:
+        return draw_value(data, data.draw(st.sampled_from(schema["anyOf"])), depth)
+    kinds = schema.get("type", "string")
+    match kinds if isinstance(kinds, str) else data.draw(st.sampled_from(kinds)):
+        case "object":
+            return draw_object(data, schema, depth)
+        case "array":
+            items = schema.get("items", {})
+            return [draw_value(data, items, depth + 1) for _ in range(data.draw(st.integers(0, 3)))]
+        case "integer":
+            return data.draw(st.integers(schema.get("minimum", 0), 9))
+        case "boolean":
+            return data.draw(st.booleans())
+        case "number":
+            return data.draw(NUMBERS)
+        case _ if "pattern" in schema or "maxLength" in schema:
+            return data.draw(st.sampled_from("abcdefgh"))
+        case _:
+            return data.draw(TEXTS)
+
+
+def draw_object(data: st.DataObject, schema: dict[str, Any], depth: int) -> dict[str, Any]:
+    fields = schema.get("properties", {})
+    if not fields:
+        return data.draw(st.dictionaries(TEXTS, scalars, max_size=3))
+    wanted = data.draw(st.lists(st.sampled_from(sorted(fields)), max_size=3)) if depth < 8 else []
+    some = data.draw(st.sampled_from(schema.get("oneOf") or schema.get("anyOf") or [schema]))
+    needed = [*schema.get("required", ()), *some.get("required", ())]
+    if "command" in fields and "id" in fields:
+        needed += ["id", *data.draw(st.sampled_from([["command"], ["image"], []]))]
+    return {
+        name: draw_value(data, fields[name] or {}, depth + 1) for name in dict.fromkeys([*needed, *wanted])
+    }
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.dictionaries(st.sampled_from(sorted(WorkflowDocument.model_fields)), values, max_size=6),
-    st.lists(step_values | values, max_size=4),
-    PATHS,
-)
-def test_any_structure_with_the_known_keys(
-    document: dict[str, Any], steps: list[Any], path: str | None
-) -> None:
-    check(load_text(json.dumps({"name": "x", "steps": steps, **document}), path))
+@given(st.data(), PATHS)
+def test_any_structure_with_the_known_keys(data: st.DataObject, path: str | None) -> None:
+    check(load_text(json.dumps(draw_value(data, SCHEMA)), path))
 
 
 @given(

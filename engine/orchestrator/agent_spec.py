@@ -11,9 +11,9 @@ from dataclasses import astuple, replace
 from engine.agents.backend import AgentIdentity, AgentSpec, Limits, Mount, PullPolicy
 from engine.orchestrator import naming
 from engine.orchestrator.artifacts import MOUNT_POINT
+from engine.orchestrator.attempt import Unit
 from engine.orchestrator.context import RunContext
 from engine.orchestrator.permissions import mounts_of, working_dir_of
-from engine.orchestrator.unit import Unit
 from engine.state.store import RedisAccess
 from engine.workflows.plan import Scope, TaskPlan
 

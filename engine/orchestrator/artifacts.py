@@ -126,15 +126,17 @@ class ArtifactStore:
         return Collected(tuple(artifacts), tuple(failures))
 
     async def take_over(
-        self, from_run: str, step_id: str, item: int | None, to_run: str
+        self, from_run: str, step_id: str, item: int | None, to_run: str, *, to_item: int | None = None
     ) -> tuple[Artifact, ...] | None:
         """Give a run what another has of a step or item; None if that has nothing (any more).
+
+        `to_item` is the item that gets it, where that is another one.
 
         Raises:
             BackendError: the disk does not take it.
         """
-        unit = unit_name(step_id, item)
-        source, place = self.folder(from_run) / unit, self._place(to_run, unit)
+        unit = unit_name(step_id, item if to_item is None else to_item)
+        source, place = self.folder(from_run) / unit_name(step_id, item), self._place(to_run, unit)
         if not source.is_dir():
             return None
         target = self.make_folder(to_run) / unit

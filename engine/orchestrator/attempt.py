@@ -1,90 +1,104 @@
-"""One attempt: a task is handed to an agent, its end is waited for, and nothing is left behind."""
+"""What is tried (a unit), and what one try of it is."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from engine.agents.backend import AgentSpec, Exit
-from engine.clock import isoformat
-from engine.errors import BackendError, Reason, StateStoreError
 from engine.events import Event, EventType, StepStatus
-from engine.orchestrator import naming
-from engine.orchestrator.artifacts import MissingArtifactError
-from engine.orchestrator.capture import OutputCapture
 from engine.orchestrator.context import RunContext
-from engine.orchestrator.outcome import Outcome, failed
-from engine.orchestrator.results import judge
-from engine.orchestrator.shielding import uncancelled
+from engine.orchestrator.outcome import Outcome
 from engine.orchestrator.states import check_step_move
-from engine.orchestrator.unit import Unit
-from engine.state.store import Completion, TaskOutcome, TaskRecord
+from engine.workflows.plan import PlanStep, SubWorkflowPlan
 
 
-class Attempt:
-    """One try of a unit. `execute` starts an agent for it; `resume` takes over one that exists."""
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What attempts are made of: a step, or one item or worker of it.
 
-    def __init__(
-        self, run: RunContext, unit: Unit, number: int, status: StepStatus = StepStatus.PENDING
-    ) -> None:
-        self.number = number
-        self._status = status
-        self._since: float | None = None
-        self._run = run
-        self._unit = unit
-        self._services = run.services
-        self.task_id = naming.task_id(run.run_id, unit.step.id, unit.item, number)
-        self.agent = naming.agent_name(run.run_id, unit.step.id, unit.item, number)
-        self._log = naming.log_path(run.run_id, unit.step.id, unit.item, number)
-        self._over = True  # no agent of ours can be running (now)
+    Attributes:
+        step: the node of the plan.
+        item: index of the item or worker, None for the step itself.
+        input: what the task's input has beyond the state.
+        env: what its environment has beyond the step's.
+        sub: the workflow that is run for it, None where an agent runs the step's task.
+    """
 
-    async def execute(self, spec: AgentSpec) -> Outcome:
-        """Run the task to its end. Its intent (`created`) must have been committed.
+    step: PlanStep
+    item: int | None = None
+    input: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    sub: SubWorkflowPlan | None = None
 
-        Cancellation stops the agent before it gets through.
+
+class Attempt(Protocol):
+    """One try of a unit: of its task by an agent, or of its workflow by a child run."""
+
+    @property
+    def number(self) -> int:
+        """From 1."""
+        ...
+
+    def prepare(self) -> Event:
+        """Work out what is to be done, against the state as it is now.
+
+        Returns the event of its intent, to be committed before the first `execute`.
+
+        Raises:
+            InputError: it cannot be made.
         """
-        task = self._task()
-        capture = self._capture()
-        try:
-            async with self._services.store.completion(self.task_id) as completion:
-                if self._run.has_artifacts:
-                    self._services.artifacts.make_folder(self._run.run_id)
-                await self._services.store.put_task(task, self.agent)
-                await self._launch(spec, capture)
-                return await self._see_through(completion, capture)
-        except BackendError as error:
-            started = error.reason is Reason.START_FAILED
-            return failed(error.reason, str(error), started=started, transient=error.transient)
-        except StateStoreError as error:
-            return failed(Reason.INFRA_ERROR, str(error), started=False, transient=True)
-        finally:
-            # Whatever happened, the agent no longer runs when an attempt is over.
-            await uncancelled(self._wind_up(capture))
+        ...
+
+    async def execute(self) -> Outcome:
+        """Do what was prepared, to its end. A cancellation stops it before it gets through."""
+        ...
 
     async def resume(self, elapsed: float) -> Outcome | None:
-        """Take over the agent of an interrupted attempt and see it through; None if that cannot be done.
+        """Go on with what an interrupted engine began; None if that cannot be done.
 
         `elapsed` seconds of its timeout have gone by already.
         """
-        capture = self._capture()
-        try:
-            async with self._services.store.completion(self.task_id) as completion:
-                if not await self._adopt(capture):
-                    return None
-                outcome = await self._see_through(completion, capture, elapsed)
-                # A backend that cannot take over what runs (local processes) has only lost it.
-                return None if outcome.reason is Reason.LOST else outcome
-        except (BackendError, StateStoreError) as error:
-            self._run.warn(f"{self.agent} could not be taken over: {error}", *self._where)
-            return None
-        finally:
-            await uncancelled(self._wind_up(capture))
+        ...
 
     def finished(self, outcome: Outcome, *, kept: bool) -> Event:
-        """The event of this attempt's end; `kept` if its agent stays for now."""
+        """The event of its end; `kept` if its agent (should it have one) stays for now."""
+        ...
+
+    async def discard(self) -> None:
+        """Remove what is half made, so that another try does not take it over."""
+        ...
+
+    async def end(self) -> None:
+        """Stop what an interrupted engine left of it; failures become warnings."""
+        ...
+
+    async def remove(self, by: str) -> None:
+        """Remove its agent, if it has one; failures become warnings, and cleanup can be repeated."""
+        ...
+
+
+class AttemptMoves:
+    """The moves of one attempt: makes their events and knows where it stands."""
+
+    def __init__(self, run: RunContext, unit: Unit, number: int, status: StepStatus) -> None:
+        self._run = run
+        self._where = (unit.step.id, unit.item, number)
+        self._status = status
+        self._since: float | None = None  # monotonic, of this engine: unknown after a recovery
+
+    def created(self, **data: Any) -> Event:
+        """The event of its intent."""
+        return self._run.event(EventType.ATTEMPT_CREATED, *self._where, **data)
+
+    def note_started(self, agent_id: str | None = None) -> None:
+        """Record that it runs, unless that is known already; `agent_id` is the backend's own."""
+        if self._status is StepStatus.PENDING:
+            self._since = self._run.services.clock.monotonic()
+            self._run.record(self._move(EventType.ATTEMPT_STARTED, StepStatus.RUNNING, agent_id=agent_id))
+
+    def finished(self, outcome: Outcome, *, kept: bool) -> Event:
+        """The event of its end."""
         return self._move(
             EventType.ATTEMPT_FINISHED,
             outcome.status,
@@ -95,234 +109,8 @@ class Attempt:
             duration=self._run.elapsed(self._since),
         )
 
-    async def discard(self) -> None:
-        """Remove a half-made agent, so that another try does not adopt it."""
-        with contextlib.suppress(BackendError):
-            await self._services.backend.remove(self.agent)
-
-    async def remove(self, by: str) -> None:
-        """Remove the agent and what Redis knows of it; failures become warnings, cleanup can be repeated."""
-        try:
-            await self._services.backend.remove(self.agent)
-            with contextlib.suppress(StateStoreError):
-                await self._services.store.forget_agent(self._run.run_id, self.agent)
-        except BackendError as error:
-            self._run.warn(f"{self.agent} could not be removed: {error}", *self._where)
-            return
-        self._run.record(
-            self._run.event(EventType.AGENT_REMOVED, *self._where, self.number, agent=self.agent, by=by)
-        )
-
-    # -- the life of the agent ------------------------------------------------------------------------
-
-    async def _launch(self, spec: AgentSpec, capture: OutputCapture) -> None:
-        backend = self._services.backend
-        await backend.prepare(spec)
-        self._over = False
-        agent_id = await backend.create(spec, capture)
-        await backend.start(spec.name)
-        self._note_started(agent_id)
-
-    async def _adopt(self, capture: OutputCapture) -> bool:
-        backend = self._services.backend
-        self._over = False
-        info = await backend.adopt(self.agent, capture)
-        if info is None:
-            return False
-        await backend.start(self.agent)  # does nothing unless the crash came between create and start
-        self._note_started(info.agent_id)
-        return True
-
-    def _note_started(self, agent_id: str) -> None:
-        if self._status is StepStatus.PENDING:
-            self._since = self._services.clock.monotonic()
-            self._run.record(self._move(EventType.ATTEMPT_STARTED, StepStatus.RUNNING, agent_id=agent_id))
-
     def _move(self, type_: EventType, new: StepStatus, **data: Any) -> Event:
         check_step_move(self._status, new)
-        event = self._run.event(
-            type_, *self._where, self.number, old=self._status.value, status=new.value, **data
-        )
+        event = self._run.event(type_, *self._where, old=self._status.value, status=new.value, **data)
         self._status = new
         return event
-
-    async def _see_through(
-        self, completion: Completion, capture: OutputCapture, elapsed: float = 0.0
-    ) -> Outcome:
-        """Wait for the end within the step's timeout, judge it, tell Redis."""
-        timeout = self._unit.step.timeout
-        try:
-            end, told, stopped = await self._race(
-                completion, None if timeout is None else max(0.0, timeout - elapsed)
-            )
-        except TimeoutError:
-            await self._stop()
-            outcome = failed(Reason.TIMED_OUT, f"did not finish within its timeout of {timeout:g} s")
-        else:
-            if end.note:
-                self._run.warn(end.note, *self._where)
-            capture.finish()
-            outcome = judge(
-                end,
-                told,
-                stdout=capture.stdout,
-                stderr_tail=capture.stderr_tail,
-                stopped=stopped,
-                masker=self._run.secrets.masker,
-            )
-            if capture.truncated and outcome.ok and told.result is None:
-                self._run.warn(
-                    f"standard output was longer than {self._services.settings.result_limit} bytes: "
-                    "the result is its beginning, the log has all of it",
-                    *self._where,
-                )
-        outcome = await self._keep_artifacts(outcome)
-        await self._announce(outcome)
-        return outcome
-
-    async def _keep_artifacts(self, outcome: Outcome) -> Outcome:
-        """Keep what the task left; of a failed one what there is, and what there is not changes nothing."""
-        task, (step_id, item) = self._unit.step.task, self._where
-        if task is None or not task.artifacts or outcome.reason is Reason.LOST:
-            return outcome
-        kept = await self._services.artifacts.collect(
-            self._services.backend,
-            self.agent,
-            task.artifacts,
-            run_id=self._run.run_id,
-            step_id=step_id,
-            item=item,
-        )
-        if outcome.ok and kept.failures:
-            problem = kept.failures[0]
-            outcome = failed(
-                problem.reason, str(problem), exit_code=outcome.exit_code, transient=problem.transient
-            )
-        elif broken := [
-            str(problem) for problem in kept.failures if not isinstance(problem, MissingArtifactError)
-        ]:
-            self._run.warn("; ".join(broken), *self._where)
-        return replace(outcome, artifacts=kept.artifacts)
-
-    async def _race(self, completion: Completion, timeout: float | None) -> tuple[Exit, TaskOutcome, bool]:
-        """Announcement against exit. Returns the exit, what Redis has, and whether we had to stop it.
-
-        An announced completion ends the waiting; the agent then has its grace to exit by itself.
-
-        Raises:
-            TimeoutError: neither came within `timeout` seconds.
-        """
-        backend, grace = self._services.backend, self._services.settings.stop_grace
-        ended = asyncio.ensure_future(backend.wait(self.agent))
-        announced = asyncio.ensure_future(completion.wait())
-        stopped = False
-        try:
-            await _first_of(ended, announced, timeout)
-            if not ended.done():
-                await asyncio.wait({ended}, timeout=grace)
-            if not ended.done():
-                stopped = True
-                await self._stop()
-            end = await ended
-            self._over = True
-            return end, await self._told(announced), stopped
-        finally:
-            ended.cancel()
-            announced.cancel()
-            await asyncio.gather(ended, announced, return_exceptions=True)
-
-    async def _told(self, announced: asyncio.Future[TaskOutcome]) -> TaskOutcome:
-        if announced.done() and announced.exception() is None:
-            return announced.result()
-        try:
-            return await self._services.store.read_outcome(self.task_id)
-        except StateStoreError as error:
-            self._run.warn(
-                f"the result could not be read from Redis, the exit code decides: {error}", *self._where
-            )
-            return TaskOutcome()
-
-    async def _announce(self, outcome: Outcome) -> None:
-        result = json.dumps(outcome.result) if outcome.ok else None
-        error = None if outcome.ok else outcome.error or "failed"
-        try:
-            await self._services.store.announce(self.task_id, result=result, error=error)
-        except StateStoreError as problem:
-            self._run.warn(f"the completion could not be published: {problem}", *self._where)
-
-    def _capture(self) -> OutputCapture:
-        log = self._services.open_log(self._log)
-        return OutputCapture(log, self._services.settings.result_limit, self._run.secrets.masker)
-
-    async def _wind_up(self, capture: OutputCapture) -> None:
-        """Stop the agent unless its end has been seen, then close the log."""
-        try:
-            if not self._over:
-                await self._stop()
-        except BackendError as error:
-            self._run.warn(f"{self.agent} could not be stopped: {error}", *self._where)
-        finally:
-            capture.close()
-
-    async def _stop(self) -> None:
-        backend = self._services.backend
-        stopping = asyncio.ensure_future(backend.stop(self.agent, self._services.settings.stop_grace))
-        hurried = asyncio.ensure_future(self._run.hurry.wait())
-        try:
-            await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
-            if not stopping.done():
-                await backend.kill(self.agent)
-            await stopping
-            self._over = True
-        finally:
-            hurried.cancel()
-
-    # -- what it is made of ---------------------------------------------------------------------------
-
-    @property
-    def _where(self) -> tuple[str, int | None]:
-        return self._unit.step.id, self._unit.item
-
-    def created(self, spec: AgentSpec) -> Event:
-        """The event of this attempt's intent, to be committed before `execute`."""
-        return self._run.event(
-            EventType.ATTEMPT_CREATED,
-            *self._where,
-            self.number,
-            task_id=self.task_id,
-            agent=self.agent,
-            backend=self._services.backend.name,
-            image=spec.image,
-            command=spec.command if isinstance(spec.command, str) else spec.command and list(spec.command),
-            log=self._log,
-            spec_digest=spec.digest,
-        )
-
-    def _task(self) -> TaskRecord:
-        step = self._unit.step
-        task_type = step.task.env.get("TASK_TYPE") if step.task else None
-        return TaskRecord(
-            task_id=self.task_id,
-            workflow_id=self._run.run_id,
-            step_id=step.id,
-            step_name=step.name,
-            task_type=task_type.render(self._run.scope(self._unit.input)) if task_type else "",
-            input={**self._run.state, **self._unit.input},
-            created_at=isoformat(self._services.clock.now()),
-        )
-
-
-async def _first_of(
-    ended: asyncio.Future[Exit], announced: asyncio.Future[TaskOutcome], timeout: float | None
-) -> None:
-    """Wait for the exit or the announcement; a broken connection to Redis leaves only the exit."""
-    started = asyncio.get_running_loop().time()
-    pending: set[asyncio.Future[Any]] = {ended, announced}
-    while True:
-        spent = asyncio.get_running_loop().time() - started
-        left = None if timeout is None else max(0.0, timeout - spent)
-        done, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
-            raise TimeoutError
-        if ended in done or announced.exception() is None:
-            return

@@ -90,7 +90,7 @@ class Stop:
 class RunContext:
     """One run while it is alive. Owned by its `RunExecutor`; nothing outside touches it.
 
-    `earlier_children` are, for a run that retries another, the child runs that failed there, by step and item.
+    `earlier_children` are, for a run that retries another, the child runs that failed there by step and item.
     """
 
     services: Services

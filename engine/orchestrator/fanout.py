@@ -22,7 +22,7 @@ class Tolerance:
     Attributes:
         keep_going: run all units whatever fails; else stop as soon as the tolerance is exceeded.
         count: failures tolerated explicitly, None = nothing was said.
-        percentage: the same as a share of all units, 0-100.
+        percentage: the same as a share of the units that were not skipped, 0-100.
     """
 
     keep_going: bool
@@ -67,6 +67,7 @@ class FanOut:
         self._outcomes: list[Outcome | None] = [None] * count
         self._first_failure: tuple[int, Outcome] | None = None
         self._failures = 0
+        self._skipped = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._begun: set[int] = set()
         self._stopped = False
@@ -134,12 +135,13 @@ class FanOut:
 
     def _note(self, index: int, outcome: Outcome) -> None:
         self._outcomes[index] = outcome
-        if outcome.status is not StepStatus.FAILED:
-            return
-        self._failures += 1
-        if self._first_failure is None:
-            self._first_failure = (index, outcome)
-        if not self._stopped and self._tolerance.stops_at(self._failures, self._count):
+        self._skipped += outcome.status is StepStatus.SKIPPED
+        if outcome.status is StepStatus.FAILED:
+            self._failures += 1
+            if self._first_failure is None:
+                self._first_failure = (index, outcome)
+        # A skipped one, too, can be the one too many: the share of those that failed has become larger.
+        if not self._stopped and self._tolerance.stops_at(self._failures, self._count - self._skipped):
             self._stopped = True
             current = asyncio.current_task()
             for task in self._tasks:
@@ -152,7 +154,7 @@ class FanOut:
         if self._first_failure is None:
             return Outcome(StepStatus.COMPLETED, result=results)
         index, first = self._first_failure
-        tolerance, failures, total = self._tolerance, self._failures, self._count
+        tolerance, failures, total = self._tolerance, self._failures, self._count - self._skipped
         bearable = not tolerance.exceeded(failures, total) if tolerance.explicit else tolerance.keep_going
         if bearable and failures < total:
             return Outcome(StepStatus.COMPLETED, result=results, partial=not tolerance.explicit)

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import Reason
 from engine.events import StepStatus
+from engine.history.records import Remembered
 from engine.orchestrator.artifacts import Artifact
 
 
@@ -24,6 +25,8 @@ class Outcome:
         started: whether the user's code ever ran (a platform failure before that costs no attempt).
         transient: for a platform failure, whether the same thing may succeed later.
         artifacts: what was kept of what the task left.
+        cache_key: the key under which the result may be used again, if any.
+        remembered: the earlier work whose result this is, None for work of its own.
     """
 
     status: StepStatus
@@ -35,6 +38,8 @@ class Outcome:
     started: bool = True
     transient: bool = False
     artifacts: tuple[Artifact, ...] = ()
+    cache_key: str | None = None
+    remembered: Remembered | None = None
 
     @property
     def ok(self) -> bool:

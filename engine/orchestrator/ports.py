@@ -32,7 +32,7 @@ class ChildSpec:
         plan: what it runs.
         parent: whose it is.
         params: given params, checked already.
-        state: the state it begins with.
+        state: the state it begins with, beside its params.
         retry_of: a finished run of the same workflow whose completed steps it takes over, if any.
     """
 
@@ -54,6 +54,17 @@ class ChildRuns(Protocol):
 
         Raises:
             DocumentError: it cannot run here.
+        """
+        ...
+
+    async def initial_state(self, run_id: str) -> dict[str, Any]:
+        """The state that a child began with."""
+        ...
+
+    async def end(self, run_id: str) -> None:
+        """Cancel a child that an interrupted engine left and its parent does not go on with, to its end.
+
+        Does nothing where there is no such run, or it has ended.
         """
         ...
 

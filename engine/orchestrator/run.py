@@ -13,10 +13,11 @@ from engine.errors import Reason, StateStoreError
 from engine.events import EventType, RunStatus, StepStatus
 from engine.history.records import RunDetail, StepRecord
 from engine.orchestrator.attempt import Unit
+from engine.orchestrator.conclusion import track_of
 from engine.orchestrator.context import RunContext, Services, Stop, Track
 from engine.orchestrator.graph import Graph
 from engine.orchestrator.handlers import Handlers, steps_of
-from engine.orchestrator.kinds import kind_of, track_of
+from engine.orchestrator.kinds import kind_of
 from engine.orchestrator.outcome import Outcome, failed, skipped
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.states import check_run_move

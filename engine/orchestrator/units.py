@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from engine.clock import isoformat, parse_time
-from engine.errors import BackendError, InputError, Reason
+from engine.errors import InputError, Reason
 from engine.events import Event, EventType, StepStatus
 from engine.history.records import AttemptRecord
-from engine.orchestrator.agent_spec import agent_spec
-from engine.orchestrator.attempt import Attempt
+from engine.orchestrator.attempt import Attempt, Unit
+from engine.orchestrator.children import ChildAttempt
 from engine.orchestrator.context import RunContext, Track
+from engine.orchestrator.memo import Memo
 from engine.orchestrator.outcome import Outcome, failed
 from engine.orchestrator.retry import may_retry, retry_delay
 from engine.orchestrator.slots import Slots
-from engine.orchestrator.unit import Unit
+from engine.orchestrator.task_attempt import TaskAttempt
 from engine.workflows.plan import CleanupPolicy
 
 Conclusion = Callable[[Outcome], Awaitable[tuple[Outcome, Event]]]
@@ -26,10 +27,9 @@ async def abandon(run: RunContext, unit: Unit, prior: Sequence[AttemptRecord]) -
     """End the attempts of a unit that an interrupted engine left open in a run that will not go on."""
     keep = keeps_agents(unit.step.cleanup, ok=False)
     for record in prior:
-        attempt = Attempt(run, unit, record.number, StepStatus(record.status))
+        attempt = _recorded(run, unit, record)
         if not StepStatus(record.status).is_terminal:
-            with contextlib.suppress(BackendError):
-                await run.services.backend.kill(attempt.agent)
+            await attempt.end()
             await run.record(attempt.finished(run.stopped_outcome(), kept=keep))
         elif not record.kept:
             continue
@@ -40,6 +40,12 @@ async def abandon(run: RunContext, unit: Unit, prior: Sequence[AttemptRecord]) -
 def keeps_agents(policy: CleanupPolicy, *, ok: bool) -> bool:
     """Whether a cleanup policy keeps the agents of a unit that ended well (`ok`) or not."""
     return policy is CleanupPolicy.NEVER or (policy is CleanupPolicy.ON_SUCCESS and not ok)
+
+
+def _recorded(run: RunContext, unit: Unit, record: AttemptRecord) -> Attempt:
+    """An attempt as the history has it; those of child runs have no agent."""
+    kind = TaskAttempt if record.agent else ChildAttempt
+    return kind(run, unit, record.number, StepStatus(record.status))
 
 
 class UnitRunner:
@@ -53,6 +59,7 @@ class UnitRunner:
         conclude: turns the final outcome into the finishing event (a step merges its result there).
         interrupted: the outcome where a cancellation came through.
         on_backoff: called whenever the unit begins to wait for its next try.
+        memo: finds the result of the same work done earlier, None where nothing is remembered.
     """
 
     def __init__(
@@ -65,6 +72,7 @@ class UnitRunner:
         conclude: Conclusion,
         interrupted: Callable[[], Outcome],
         on_backoff: Callable[[], None] = lambda: None,
+        memo: Memo | None = None,
     ) -> None:
         self._run = run
         self._unit = unit
@@ -73,6 +81,7 @@ class UnitRunner:
         self._conclude = conclude
         self._interrupted = interrupted
         self._on_backoff = on_backoff
+        self._memo = memo
         self._open: Attempt | None = None  # created in the journal, not finished there
         self._agents: list[Attempt] = []  # attempts whose agents may exist
 
@@ -91,6 +100,8 @@ class UnitRunner:
 
     async def _until_final(self, prior: Sequence[AttemptRecord]) -> Outcome:
         number, failures = 1, 0
+        if not prior and self._memo is not None and (known := await self._memo.recall()) is not None:
+            return known
         if prior:
             resumed, number, failures = await self._resume(prior)
             if resumed is not None:
@@ -108,7 +119,8 @@ class UnitRunner:
 
     async def _try(self, number: int) -> Outcome:
         """One attempt, with the platform's own failures tried again in place: they cost no attempt."""
-        attempt = Attempt(self._run, self._unit, number)
+        kind = TaskAttempt if self._unit.sub is None else ChildAttempt
+        attempt: Attempt = kind(self._run, self._unit, number)
         settings = self._run.services.settings
         for platform_failures in range(settings.platform_retries + 1):
             if self._slots.full and self._unit.item is None:
@@ -130,14 +142,16 @@ class UnitRunner:
 
     async def _execute(self, attempt: Attempt) -> Outcome:
         try:
-            spec = agent_spec(self._run, self._unit, attempt.number)
+            intent = attempt.prepare()
+            key = self._memo.key() if self._memo is not None else None
         except InputError as error:
             return failed(Reason.INPUT_ERROR, str(error), started=False)
         if self._open is not attempt:
             self._open = attempt
             self._agents.append(attempt)
-            await self._run.record(*self._track.started(), attempt.created(spec))
-        return await attempt.execute(spec)
+            await self._run.record(*self._track.started(), intent)
+        outcome = await attempt.execute()
+        return replace(outcome, cache_key=key) if outcome.ok else outcome
 
     async def _back_off(self, outcome: Outcome, failures: int) -> bool:
         """Wait for the next try; False when there will be none."""
@@ -145,8 +159,7 @@ class UnitRunner:
         if self._open is None or not may_retry(policy, outcome, failures):
             return False
         clock = self._run.services.clock
-        seed = f"{self._run.run_id}/{self._unit.step.id}/{self._unit.item}/{failures}"
-        delay = retry_delay(policy, failures, seed)
+        delay = retry_delay(policy, failures, self._seed(self._open.number))
         if self._run.deadline is not None and clock.monotonic() + delay >= self._run.deadline:
             self._run.warn(
                 f"no further try: a delay of {delay:g} s would cross the run's timeout",
@@ -163,9 +176,7 @@ class UnitRunner:
 
     async def _resume(self, prior: Sequence[AttemptRecord]) -> tuple[Outcome | None, int, int]:
         """Go on after a crash: the outcome of the attempt that was adopted, the next number, the failures."""
-        earlier = [
-            Attempt(self._run, self._unit, record.number, StepStatus(record.status)) for record in prior
-        ]
+        earlier = [_recorded(self._run, self._unit, record) for record in prior]
         self._agents.extend(attempt for attempt, record in zip(earlier, prior, strict=True) if record.kept)
         # Attempts that an interruption ended are the platform's failures, not the user's.
         failures = sum(
@@ -189,12 +200,7 @@ class UnitRunner:
     async def _discard(self, attempt: Attempt) -> None:
         """End an interrupted attempt whose agent cannot be taken over; the next try is the platform's."""
         lost = failed(Reason.INFRA_ERROR, "the engine was interrupted and the agent could not be taken over")
-        try:
-            await self._run.services.backend.kill(attempt.agent)
-        except BackendError as error:
-            self._run.warn(
-                f"{attempt.agent} could not be stopped: {error}", self._unit.step.id, self._unit.item
-            )
+        await attempt.end()
         self._agents.remove(attempt)
         await attempt.remove("recovery")
         await self._run.record(attempt.finished(lost, kept=False))
@@ -205,11 +211,13 @@ class UnitRunner:
         clock = self._run.services.clock
         if last.finished_at is None:
             return
-        seed = f"{self._run.run_id}/{self._unit.step.id}/{self._unit.item}/{failures}"
-        delay = retry_delay(self._unit.step.retry, failures, seed)
+        delay = retry_delay(self._unit.step.retry, failures, self._seed(last.number))
         passed = (clock.now() - parse_time(last.finished_at)).total_seconds()
         # The wall clock may have jumped: never wait longer than the delay itself.
         await clock.sleep(min(delay, max(0.0, delay - passed)))
+
+    def _seed(self, number: int) -> str:
+        return f"{self._run.run_id}/{self._unit.step.id}/{self._unit.item}/{number}"
 
     def _elapsed(self, last: AttemptRecord) -> float:
         if last.started_at is None:

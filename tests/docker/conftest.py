@@ -25,8 +25,12 @@ async def backend(instance: str) -> AsyncIterator[DockerBackend]:
 
 
 @pytest.fixture
-async def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
-    """DOCKER_HOST leads through it to the engine."""
+async def proxy(instance: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
+    """DOCKER_HOST leads through it to the engine.
+
+    It closes before the instance's containers are removed: an answer that nobody reads on would keep the
+    engine from removing them.
+    """
     proxy = Proxy(docker_images.socket_path())
     monkeypatch.setenv("DOCKER_HOST", await proxy.listen(tmp_path / "docker.sock"))
     yield proxy

@@ -18,6 +18,7 @@ class Connection:
     client: asyncio.StreamWriter
     engine: asyncio.StreamWriter
     request: str = ""
+    answered: int = 0
 
     def cut(self) -> None:
         """Break it on both sides."""
@@ -41,6 +42,7 @@ class Proxy:
     _under_way: dict[str, set[Connection]] = field(default_factory=dict)
     _held_requests: dict[str, asyncio.Event] = field(default_factory=dict)
     _held_answers: dict[str, asyncio.Event] = field(default_factory=dict)
+    _cut_after: dict[str, int] = field(default_factory=dict)
     _server: asyncio.Server | None = None
     _seen: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -73,6 +75,10 @@ class Proxy:
     def hold_answers(self, pattern: str) -> asyncio.Event:
         """The engine gets them and acts, but its answers are withheld until the event is set."""
         return self._held_answers.setdefault(pattern, asyncio.Event())
+
+    def cut_answers(self, pattern: str, after: int) -> None:
+        """Break a connection in the middle of its answer, once so many bytes of it have come."""
+        self._cut_after[pattern] = after
 
     def cut(self, pattern: str) -> int:
         """Break the connections whose last request matches; returns how many."""
@@ -132,6 +138,12 @@ class Proxy:
                 await self._hold(self._held_answers, connection)
                 connection.client.write(data)
                 await connection.client.drain()
+                connection.answered += len(data)
+                if any(
+                    re.search(pattern, connection.request) and connection.answered > after
+                    for pattern, after in self._cut_after.items()
+                ):
+                    break
         connection.client.close()
 
     async def _note(self, connection: Connection) -> None:

@@ -68,7 +68,8 @@ class EventType(StrEnum):
     #   sub_workflow?, approval? (message as written), delay? (s), cached?: bool}]
     # parent?: {run_id, step_id, item?, attempt} = the step whose sub-workflow it is,
     # children?: {name: {digest, path?, document}} = the workflows that its steps run (texts kept as
-    # `document` is), scheduled_for?: ISO time = the time of the schedule that started it
+    # `document` is), scheduled_for?: ISO time = the time of the schedule that started it,
+    # no_cache?: true = results of earlier work are not taken
     RUN_CREATED = "run.created"
     RUN_QUEUED = "run.queued"  # why: "max_active_runs" | "schedule"; it stays pending until there is room
     RUN_STARTED = "run.started"  # old, status

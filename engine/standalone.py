@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import Problem
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from engine.history.reader import Reader
     from engine.settings import Settings
     from engine.workflows.plan import ParamSpec, Plan
@@ -48,6 +50,15 @@ def read_param(spec: ParamSpec, given: Any) -> Any:
     from engine.workflows import params
 
     return params.read_param(spec, given)
+
+
+def next_run(plan: Plan, after: datetime) -> datetime | None:
+    """When a workflow runs by itself for the first time after a moment, UTC; None without a schedule."""
+    if plan.schedule is None:
+        return None
+    from engine.workflows.schedules import times_after
+
+    return next(times_after(plan.schedule, after), None)
 
 
 def open_history(settings: Settings) -> Reader:

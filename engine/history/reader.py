@@ -100,6 +100,13 @@ class Reader:
         )
         return [rows.run_record(row) for row in found]
 
+    async def retries(self, run_id: str) -> list[RunRecord]:
+        """The runs that are retries of a run, oldest first."""
+        found = await self._connection.fetch(
+            f"SELECT {rows.RUN} FROM runs WHERE retry_of = ? ORDER BY seq", (run_id,)
+        )
+        return [rows.run_record(row) for row in found]
+
     async def last_runs_by_workflow(self, limit: int) -> dict[str, list[RunRecord]]:
         """The newest `limit` runs of every workflow, newest first, by the workflow's name."""
         return await statistics.last_runs_by_workflow(self._connection, limit)

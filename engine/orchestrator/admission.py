@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from engine.agents.backend import BackendFacts
 from engine.errors import DocumentError, Problem
 from engine.orchestrator.permissions import objections
+from engine.orchestrator.secrets import NO_SECRETS, Secrets, read_secrets
 from engine.settings import Settings
 from engine.workflows.plan import Plan, PlanStep
 
@@ -25,6 +26,25 @@ def check_admission(plan: Plan, facts: BackendFacts, settings: Settings) -> None
     ]
     if problems:
         raise DocumentError(tuple(dict.fromkeys(problems)))
+
+
+def check_secrets(plan: Plan, environ: Mapping[str, str]) -> Secrets:
+    """The secrets of `plan`. Those of the workflows that its steps run must be there as well.
+
+    Raises:
+        DocumentError: with everything that is missing or cannot be used.
+    """
+    own, problems = NO_SECRETS, list[Problem]()
+    for member in _family(plan):
+        try:
+            secrets = read_secrets(member, environ)
+        except DocumentError as error:
+            problems += error.problems
+        else:
+            own = secrets if member is plan else own
+    if problems:
+        raise DocumentError(tuple(dict.fromkeys(problems)))
+    return own
 
 
 def _family(plan: Plan) -> Iterator[Plan]:

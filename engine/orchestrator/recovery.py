@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from engine.errors import BackendError, DocumentError, Reason, UnavailableError
+from engine.events import RunStatus
 from engine.history.reader import Reader
 from engine.history.records import RunRecord
 from engine.orchestrator.context import Services, Stop
+from engine.orchestrator.kept import parent_of, plan_of
+from engine.orchestrator.leftovers import reap
 from engine.orchestrator.manager import Orchestrator
-from engine.workflows.loader import load_text
-from engine.workflows.plan import Plan
 
 
 class Recovery:
@@ -40,40 +41,41 @@ class Recovery:
         """Remove agents that belong to nothing, then go on with every run; returns notes for people."""
         notes = []
         try:
-            await self._orchestrator.reap(self._services)
+            await reap(self._services, self._history)
         except BackendError as error:
             notes.append(f"agents left by an earlier engine could not be listed: {error.message}")
-        for run in await self._history.unfinished():
-            await self.resume(run)
+        runs = await self._history.unfinished()
+        parents = {run.id: await parent_of(run, self._history) for run in runs}
+        for run in runs:
+            if run.status != RunStatus.PENDING:  # before those that wait for room can take it
+                parent = parents[run.id]
+                self._orchestrator.queue.enter(
+                    run.id, run.workflow, 0, parent=parent.run_id if parent else None, begun=True
+                )
+        for run in runs:  # a parent is older than its children
+            parent = parents[run.id]
+            if parent is None:
+                await self.resume(run)
+            elif not self._orchestrator.is_live(parent.run_id):
+                await self.resume(run, cancel_by=f"the end of its parent, run {parent.run_id}")
+            # Else the attempt whose child it is goes on with it.
         return notes
 
     async def resume(self, run: RunRecord, *, cancel_by: str | None = None) -> None:
         """Go on with one run, or end it properly: where it was cancelled, or cannot be gone on with."""
+        detail = await self._history.detail(run.id)
+        if RunStatus(detail.run.status).is_terminal:  # meanwhile
+            return
         try:
-            plan = await self.plan_of(run)
+            plan = await plan_of(run, self._history)
         except DocumentError as error:
             await self._orchestrator.give_up(run, Reason.INVALID_DEFINITION, str(error))
             return
-        services, stop = self._services, None
-        if run.recoveries >= services.settings.max_recoveries:
-            stop = Stop(
-                Reason.INFRA_ERROR,
-                f"parked: the engine ended abnormally {run.recoveries} times while this run was live",
-            )
-        else:
+        services, stop = self._services, self._orchestrator.parked(run)
+        if stop is None:
             try:
                 services = await self._services_for(run.backend)
             except UnavailableError as error:
                 message = f"interrupted, and its backend cannot be had any more: {error.message}"
                 stop = Stop(Reason.INFRA_ERROR, message)
-        detail = await self._history.detail(run.id)
         await self._orchestrator.resume(plan, detail, services, cancel_by=cancel_by, stop=stop)
-
-    async def plan_of(self, run: RunRecord) -> Plan:
-        """The plan of a run, made again from the document that it keeps.
-
-        Raises:
-            DocumentError: the document is not valid any more.
-        """
-        text = await self._history.document(run.digest)
-        return load_text(text, run.path or run.workflow).require()

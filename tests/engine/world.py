@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from engine.agents.backend import AgentInfo, AgentSpec
@@ -18,10 +19,12 @@ from engine.history.logs import LogWriter
 from engine.history.reader import Reader
 from engine.history.records import RunDetail, StepRecord
 from engine.orchestrator.context import Services
+from engine.orchestrator.leftovers import reap
 from engine.orchestrator.manager import Orchestrator
 from engine.orchestrator.slots import Slots
 from engine.settings import Settings
 from engine.state.memory_store import MemoryStateStore
+from engine.workflows.linking import link_from
 from engine.workflows.loader import load_text
 from engine.workflows.params import resolve_params
 from engine.workflows.plan import Plan
@@ -30,11 +33,11 @@ from tests.engine.virtual_time import VirtualTimeLoop, run_virtual
 T = TypeVar("T")
 
 
-def plan_of(document: str) -> Plan:
-    """The plan of a YAML text that must be valid."""
+def plan_of(document: str, library: Mapping[str, str] = MappingProxyType({})) -> Plan:
+    """The plan of a YAML text that must be valid, linked with those of `library` that it runs, by name."""
     loaded = load_text(document, "test.yaml")
     assert loaded.plan is not None, "\n".join(map(str, loaded.problems))
-    return loaded.plan
+    return link_from(loaded.plan, {name: (text, f"{name}.yaml") for name, text in library.items()})
 
 
 class Life:
@@ -60,6 +63,23 @@ class Life:
             future.cancel()
 
 
+class Held:
+    """Passes calls on to a reader, and holds virtual time while its thread works."""
+
+    def __init__(self, inner: Any, loop: VirtualTimeLoop) -> None:
+        self._inner = inner
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            with self._loop.outside():
+                return await found(*args, **kwargs)
+
+        return call
+
+
 # Calls that are plain functions of what is in the engine's own memory.
 _ASKS_NOBODY = ("environment", "collections")
 
@@ -80,10 +100,7 @@ class Mortal:
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not self._life.over or name in (
-                "environment",
-                "collections",
-            ):  # asks nobody: a plain function of the store
+            if not self._life.over or name in _ASKS_NOBODY:
                 return found(*args, **kwargs)
             return self._subscription() if name == "completion" else self._life.hang()
 
@@ -96,7 +113,11 @@ class Mortal:
 
 
 class World:
-    """One engine on the loop's virtual time. `behaviour` scripts its agents."""
+    """One engine on the loop's virtual time.
+
+    `behaviour` scripts its agents, `environ` has the values of secrets, `library` the workflows that others
+    run, by name. Tests read with `history`, which is the engine's own reader.
+    """
 
     def __init__(self, loop: VirtualTimeLoop, home: Path, behaviour: Behaviour, **settings: Any) -> None:
         self.loop = loop
@@ -105,6 +126,8 @@ class World:
         self.store = MemoryStateStore()
         self.clock = LoopClock()
         self.lives: list[Life] = []
+        self.environ: dict[str, str] = {}
+        self.library: dict[str, str] = {}
 
     async def open(self) -> None:
         """Open history and store, make the orchestrator."""
@@ -112,6 +135,7 @@ class World:
         with self.loop.outside():
             self.journal = await Journal.open(self.settings.database)
             self.reader = Reader(self.settings.database)
+        self.history: Any = Held(self.reader, self.loop)
         self.loop.watch(lambda: self.journal.in_flight > 0)
         await self.store.open()
         self.facts = await self.backend.open()
@@ -132,7 +156,7 @@ class World:
             instance="world",
             open_log=lambda path: LogWriter(self.settings.logs, path, limit=self.settings.log_limit),
         )
-        self.orchestrator = Orchestrator(self.services, self.reader)
+        self.orchestrator = Orchestrator(self.services, self.history, environ=self.environ)
 
     async def crash(self, run_id: str) -> RunDetail:
         """Kill the engine and boot another; returns the run as the history has it then."""
@@ -145,8 +169,7 @@ class World:
 
     async def reap(self) -> list[AgentInfo]:
         """Let the present engine remove what belongs to nothing, as it does before it resumes runs."""
-        with self.loop.outside():
-            return await self.orchestrator.reap(self.services)
+        return await reap(self.services, self.history)
 
     async def recover(self, detail: RunDetail, document: str) -> RunDetail:
         """Let the present engine go on with an interrupted run, to its end."""
@@ -156,7 +179,7 @@ class World:
     async def resume(self, detail: RunDetail, document: str) -> None:
         """Let the present engine go on with an interrupted run."""
         with self.loop.outside():
-            await self.orchestrator.resume(plan_of(document), detail, self.services)
+            await self.orchestrator.resume(plan_of(document, self.library), detail, self.services)
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -169,7 +192,7 @@ class World:
 
     async def start(self, document: str, **params: Any) -> str:
         """Start a run of a YAML text."""
-        plan = plan_of(document)
+        plan = plan_of(document, self.library)
         return await self.orchestrator.start(plan, resolve_params(plan, params), source="test")
 
     async def finish(self, run_id: str) -> RunDetail:

@@ -1,0 +1,365 @@
+"""One live engine on one home: `facade` hands it on as `Engine`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from engine.errors import BackendError, UnavailableError, UsageError
+from engine.events import RunStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from engine.agents.backend import AgentInfo, BackendFacts
+    from engine.assembly import Parts
+    from engine.history.reader import Reader
+    from engine.history.records import AttemptRecord, RunRecord
+    from engine.history.subscription import Subscription
+    from engine.orchestrator.approvals import Gate
+    from engine.orchestrator.schedule import Scheduled, Scheduler
+    from engine.settings import Settings
+    from engine.workflows.catalog import WorkflowCatalog
+    from engine.workflows.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAgent:
+    """An agent that was kept for inspection (cleanup policy) and can be removed by hand."""
+
+    attempt: AttemptRecord
+    workflow: str
+    status: str
+    size_bytes: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The agent's name, by which it is removed."""
+        return self.attempt.agent
+
+
+class Engine:
+    """One engine on one home. Open it with `Engine.open`, use it on the loop that opened it, close it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.notes: list[str] = []
+        self.catalog: WorkflowCatalog | None = None
+        self._scheduler: Scheduler | None = None
+        self._stack = AsyncExitStack()
+        self._parts: Parts
+
+    @classmethod
+    async def open(cls, settings: Settings, *, directory: Path | None = None, recover: bool = True) -> Engine:
+        """Take the home's lease, open history, backend and Redis, and go on with interrupted runs.
+
+        Args:
+            settings: the settings.
+            directory: of workflows to watch, if any.
+            recover: whether to go on with runs that an earlier engine left unfinished.
+
+        Raises:
+            UnavailableError: the home, the backend that was demanded, or Redis cannot be had.
+        """
+        engine = cls(settings)
+        try:
+            await engine._open(directory, recover=recover)
+        except BaseException:
+            await engine._stack.aclose()
+            raise
+        return engine
+
+    async def __aenter__(self) -> Self:
+        """Use it as a context manager."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Cancel runs in progress, wait for them, and let go of everything."""
+        await self._stack.aclose()
+
+    # -- what it is -----------------------------------------------------------------------------------
+
+    @property
+    def history(self) -> Reader:
+        """Everything that was ever recorded in this home."""
+        return self._parts.history
+
+    @property
+    def facts(self) -> BackendFacts:
+        """The backend in use and what its machine can do."""
+        return self._parts.services.facts
+
+    @property
+    def instance(self) -> str:
+        """The id of this home, which every agent of it carries."""
+        return self._parts.services.instance
+
+    @property
+    def active(self) -> list[str]:
+        """Ids of the runs in progress, oldest first."""
+        return self._parts.orchestrator.active
+
+    @property
+    def store_description(self) -> str:
+        """One line about the Redis in use."""
+        return self._parts.store.describe()
+
+    @property
+    def redis_url(self) -> str:
+        """The URL for `redis-cli -u`."""
+        return self._parts.store.connection_url()
+
+    # -- commands -------------------------------------------------------------------------------------
+
+    async def start_run(
+        self,
+        plan: Plan,
+        params: Mapping[str, Any],
+        *,
+        source: str = "cli",
+        use_cache: bool = True,
+        scheduled_for: datetime | None = None,
+    ) -> str:
+        """Start a run; returns its id once its creation is durable. It may have to wait for its turn.
+
+        Args:
+            plan: what to run, linked (`validate_file`).
+            params: given params, text or JSON; checked and completed with the defaults.
+            source: who asked, for history.
+            use_cache: whether results of earlier work may stand in for its own.
+            scheduled_for: the time of the schedule that it is started for.
+
+        Raises:
+            UsageError: params that do not fit.
+            DocumentError: a plan that cannot run here: on this backend, without a secret.
+        """
+        from engine.workflows.params import resolve_params
+
+        return await self._parts.orchestrator.start(
+            plan,
+            resolve_params(plan, params),
+            source=source,
+            use_cache=use_cache,
+            scheduled_for=scheduled_for,
+        )
+
+    async def retry(
+        self,
+        ref: str,
+        *,
+        from_step: str | None = None,
+        only_step: str | None = None,
+        failed: bool = False,
+        source: str = "cli",
+        use_cache: bool = True,
+    ) -> str:
+        """Run a finished run again as a new run: whole, from a step on, only a step, or what failed.
+
+        Raises:
+            UsageError: no such run or step, or it is not over.
+            DocumentError: its document is not valid any more.
+        """
+        from engine.orchestrator.kept import plan_of
+        from engine.orchestrator.scopes import RetryScope
+
+        detail = await self.history.detail(ref)
+        plan = await plan_of(detail.run, self.history)
+        scope = RetryScope(from_step, only_step, failed)
+        return await self._parts.orchestrator.retry(plan, detail, scope, source=source, use_cache=use_cache)
+
+    async def cancel(self, ref: str, *, by: str = "user", hurry: bool = False) -> None:
+        """Cancel a run: durable at return, its tasks are stopped after that. `hurry` skips their grace.
+
+        Raises:
+            UsageError: no such run, or it is over.
+        """
+        run = await self.history.run(ref)
+        if await self._parts.orchestrator.cancel(run.id, by=by, hurry=hurry):
+            return
+        require_unfinished(run)
+        await self._parts.recovery.resume(run, cancel_by=by)
+
+    async def waiting(self, ref: str) -> list[Gate]:
+        """The approval steps of a run that wait for an answer, longest waiting first.
+
+        Raises:
+            UsageError: no such run.
+        """
+        return self._parts.orchestrator.gates((await self.history.run(ref)).id)
+
+    async def approve(self, ref: str, step: str | None = None, *, by: str = "user", comment: str = "") -> str:
+        """Let a run go on through an approval step (None: the only one that waits); returns the step's id.
+
+        Raises:
+            UsageError: no such run or step, it does not wait, or several wait.
+        """
+        return await self._answer(ref, step, approved=True, by=by, comment=comment)
+
+    async def reject(self, ref: str, step: str | None = None, *, by: str = "user", comment: str = "") -> str:
+        """Let an approval step fail as `rejected`; as `approve`."""
+        return await self._answer(ref, step, approved=False, by=by, comment=comment)
+
+    def schedules(self) -> list[Scheduled]:
+        """The workflows of the watched directory that run by themselves, with their next times."""
+        return self._scheduler.schedules() if self._scheduler is not None else []
+
+    async def wait(self, run_id: str) -> RunRecord:
+        """Wait for the end of a run."""
+        await self._parts.orchestrator.wait(run_id)
+        return await self.history.run(run_id)
+
+    async def kept_agents(self, ref: str | None = None) -> list[KeptAgent]:
+        """Agents that were kept and still exist, of one run or of all, oldest first."""
+        run_id = None if ref is None else (await self.history.run(ref)).id
+        there = await self._existing_agents()
+        kept = []
+        for record in await self.history.kept_agents():
+            if (info := there.get(record.agent)) is None or run_id not in (None, record.run_id):
+                continue
+            if record.run_id in self.active:
+                continue
+            kept.append(KeptAgent(record, info.identity.workflow, info.phase.value, info.size_bytes))
+        return kept
+
+    async def cleanup(self, names: list[str]) -> list[str]:
+        """Remove exactly the kept agents of these names; returns those that are gone now.
+
+        Raises:
+            UsageError: a name that is not a kept agent; nothing was removed.
+            BackendError: one could not be removed.
+        """
+        from engine.orchestrator.leftovers import remove_agents
+
+        kept = {agent.name: agent.attempt for agent in await self.kept_agents()}
+        if unknown := [name for name in names if name not in kept]:
+            raise UsageError(f"not a kept agent: {', '.join(unknown)}", hint="see `agentainer agents`")
+        return await remove_agents(self._parts.services, [kept[name] for name in names])
+
+    async def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete finished runs from the history, with their logs and artifacts.
+
+        Raises:
+            UsageError: one is not over, or kept agents; those before it are gone.
+        """
+        from engine.history.retention import delete_run
+
+        for run_id in run_ids:
+            await delete_run(
+                self._parts.journal, self.settings.logs, run_id, artifacts=self.settings.artifacts
+            )
+
+    def shell_command(self, name: str) -> list[str] | None:
+        """The argv that opens a shell in a kept or running agent, None where there is none."""
+        return self._parts.services.backend.shell_command(name)
+
+    def subscribe(self, after: int | None = None, *, run_id: str | None = None) -> Subscription:
+        """Committed events after a sequence number (None: from now on), then live ones, without a gap."""
+        return self._parts.journal.subscribe(after, run_id=run_id)
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    async def _open(self, directory: Path | None, *, recover: bool) -> None:
+        from engine.assembly import assemble
+        from engine.service.control import ControlServer
+
+        self._parts = await assemble(self.settings, self._stack)
+        self.notes += self._parts.notes
+        control = ControlServer(self.settings.home, self._control)
+        await control.open()
+        self._stack.push_async_callback(control.close)
+        if directory is not None:
+            from engine.workflows.catalog import WorkflowCatalog
+
+            self.catalog = WorkflowCatalog(directory, self.settings.max_depth)
+            await self.catalog.open()
+            self._stack.push_async_callback(self.catalog.close)
+        if recover:
+            self.notes += await self._parts.recovery.recover()
+        if self.catalog is not None:
+            from engine.orchestrator.schedule import Scheduler
+
+            self._scheduler = Scheduler(
+                self.catalog, self._parts.orchestrator, self.history, self._parts.services.clock
+            )
+            await self._scheduler.open()
+            self._stack.push_async_callback(self._scheduler.close)
+
+    async def _answer(self, ref: str, step: str | None, *, approved: bool, by: str, comment: str) -> str:
+        run = await self.history.run(ref)
+        require_unfinished(run)
+        gates = {gate.step_id: gate for gate in self._parts.orchestrator.gates(run.id)}
+        if step is None and len(gates) == 1:
+            step = next(iter(gates))
+        if step is None or step not in gates:
+            what = f"run {run.id}: " + (
+                f"step {step!r} does not wait for an answer" if step else "several steps wait for an answer"
+            )
+            if not gates:
+                raise UsageError(f"run {run.id} has no step that waits for an answer")
+            raise UsageError(what, hint=f"waiting: {', '.join(gates)}")
+        if not self._parts.orchestrator.answer(run.id, step, approved=approved, by=by, comment=comment):
+            raise UsageError(f"run {run.id}: step {step!r} has its answer already")
+        return step
+
+    async def _existing_agents(self) -> dict[str, AgentInfo]:
+        try:
+            agents = await self._parts.services.backend.list_agents(self._parts.services.instance)
+        except BackendError as error:
+            raise UnavailableError(f"agents cannot be listed: {error.message}") from error
+        return {info.name: info for info in agents}
+
+    async def _control(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        match request.get("command"):
+            case "cancel":
+                await self.cancel(
+                    str(request.get("run")),
+                    by=str(request.get("by", "user")),
+                    hurry=bool(request.get("hurry")),
+                )
+                return {}
+            case "answer":
+                step = request.get("step")
+                answered = await self._answer(
+                    str(request.get("run")),
+                    None if step is None else str(step),
+                    approved=request.get("approved") is True,
+                    by=str(request.get("by", "user")),
+                    comment=str(request.get("comment", "")),
+                )
+                return {"step": answered}
+            case "cleanup":
+                return {"gone": await self.cleanup([str(name) for name in request.get("agents", ())])}
+            case "delete":
+                await self.delete_runs([str(run_id) for run_id in request.get("runs", ())])
+                return {}
+            case "status":
+                return {
+                    "pid": os.getpid(),
+                    "active": self.active,
+                    "backend": self.facts.name,
+                    "redis": self.store_description,
+                    "redis_url": self.redis_url,
+                }
+            case other:
+                raise UsageError(f"unknown command {other!r}")
+
+
+def require_unfinished(run: RunRecord) -> None:
+    """Refuse what only makes sense while a run lives.
+
+    Raises:
+        UsageError: it is over.
+    """
+    if RunStatus(run.status).is_terminal:
+        raise UsageError(f"run {run.id} is over: it is {run.status}")

@@ -1,0 +1,118 @@
+"""How many runs of one workflow are active at once; the others wait their turn, first come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """One run's place in the queue of its workflow.
+
+    Attributes:
+        run_id: the run.
+        workflow: its name; every run of that name counts, whatever its document.
+        limit: active runs of the workflow, this one included, beyond which it waits; 0 = it never waits.
+        ancestors: the runs that it is a part of. They wait for it, so it never waits for them.
+        turn: set once it may start.
+    """
+
+    run_id: str
+    workflow: str
+    limit: int = 0
+    ancestors: frozenset[str] = frozenset()
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class RunQueue:
+    """Knows which runs are active, and lets those that wait start when there is room."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, Place] = {}
+        self._active: defaultdict[str, dict[str, Place]] = defaultdict(dict)
+        self._waiting: defaultdict[str, dict[str, Place]] = defaultdict(dict)
+
+    def enter(
+        self, run_id: str, workflow: str, limit: int, *, parent: str | None = None, begun: bool = False
+    ) -> Place:
+        """Give a run its place. Its `turn` is set if it may start at once.
+
+        A run that has `begun` already, under an engine before this one, counts at once and never waits.
+        """
+        known = self._places.get(run_id)
+        if known is not None:  # reserved when this engine started
+            return known
+        place = Place(run_id, workflow, limit, self._ancestors(parent))
+        self._places[run_id] = place
+        if begun or self._has_room(place):
+            self._start(place)
+        else:
+            self._waiting[workflow][run_id] = place
+        return place
+
+    def leave(self, run_id: str) -> None:
+        """A run is over, or will not start: those behind it move up."""
+        place = self._places.pop(run_id, None)
+        if place is None:
+            return
+        self._active[place.workflow].pop(run_id, None)
+        self._waiting[place.workflow].pop(run_id, None)
+        self._move_up(place.workflow)
+        # What was a part of it cannot outlive it; places that were only reserved have nobody else to leave.
+        for part in [other for other in self._places.values() if run_id in other.ancestors]:
+            self.leave(part.run_id)
+
+    def withdraw(self, run_id: str) -> None:
+        """Take a run that waits out of the queue: it may go on at once, only to end."""
+        place = self._places.get(run_id)
+        if place is not None and self._waiting[place.workflow].pop(run_id, None) is not None:
+            place.turn.set()
+            self._move_up(place.workflow)
+
+    async def turn(self, run_id: str) -> None:
+        """Wait until a run may start."""
+        await self._places[run_id].turn.wait()
+
+    def is_waiting(self, run_id: str) -> bool:
+        """Whether a run has not had its turn yet."""
+        place = self._places.get(run_id)
+        return place is not None and run_id in self._waiting[place.workflow]
+
+    def active(self, workflow: str) -> list[str]:
+        """The active runs of a workflow, in the order in which they became so."""
+        return list(self._active[workflow])
+
+    def waiting(self, workflow: str) -> list[str]:
+        """The runs of a workflow that wait, the next one first."""
+        return list(self._waiting[workflow])
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    def _ancestors(self, parent: str | None) -> frozenset[str]:
+        if parent is None:
+            return frozenset()
+        above = self._places.get(parent)
+        return frozenset({parent}) | (above.ancestors if above is not None else frozenset())
+
+    def _has_room(self, place: Place) -> bool:
+        if not place.limit:
+            return True
+        active = self._active[place.workflow].keys()
+        own = active & place.ancestors
+        if len(active) - len(own) >= place.limit:
+            return False
+        # A part of an active run goes before those that wait for that run's end.
+        first = next(iter(self._waiting[place.workflow]), place.run_id)
+        return bool(own) or first == place.run_id
+
+    def _start(self, place: Place) -> None:
+        self._active[place.workflow][place.run_id] = place
+        place.turn.set()
+
+    def _move_up(self, workflow: str) -> None:
+        for place in list(self._waiting[workflow].values()):
+            if self._has_room(place):
+                del self._waiting[workflow][place.run_id]
+                self._start(place)

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import pytest
 
 from engine.agents.backend import AgentSpec
-from engine.agents.memory import Script
+from engine.agents.memory import Behaviour, Script
 from engine.errors import DocumentError
 from engine.events import EventType
 from engine.history.records import RunDetail
+from engine.orchestrator.naming import child_run_id
 from engine.state.store import StateChanges
 from tests.engine.world import World, in_world, step_of
+
+T = TypeVar("T")
 
 TOKEN = 'to"ken/of+the?home'
 PLAIN = (TOKEN, json.dumps(TOKEN)[1:-1], quote(TOKEN), quote(TOKEN, safe=""))
 BASE64 = tuple(base64.b64encode(bytes(before) + TOKEN.encode()).decode() for before in range(3))
 
 
-@pytest.fixture(autouse=True)
-def token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOKEN", TOKEN)
+def in_home(
+    home: Path,
+    story: Callable[[World], Coroutine[Any, Any, T]],
+    behaviour: Behaviour | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> T:
+    """Run a story in a world whose engine has a token in its environment."""
+
+    async def with_environ(world: World) -> T:
+        world.environ |= {"TOKEN": TOKEN} if environ is None else environ
+        return await story(world)
+
+    return in_world(home, with_environ, behaviour)
 
 
 def everything_kept(home: Path) -> bytes:
@@ -67,7 +82,7 @@ def test_nothing_that_is_kept_contains_a_secret_in_any_form(tmp_path: Path) -> N
     async def story(world: World) -> RunDetail:
         return await world.run(LEAKING)
 
-    detail = in_world(tmp_path, story, leaking)
+    detail = in_home(tmp_path, story, leaking)
 
     assert_hidden(tmp_path)
     assert step_of(detail, "json").result == {"mine": "***", "***": [1]}
@@ -83,7 +98,6 @@ def test_a_task_gets_the_secrets_that_its_step_names_and_the_stronger_variables(
 ) -> None:
     (tmp_path / "vars.env").write_text("A=file\nB=file\nTOKEN=file\nWORKFLOW_ID=file\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OTHER", "the other one")
     seen: dict[str, dict[str, str]] = {}
 
     def look(spec: AgentSpec) -> Script:
@@ -101,7 +115,7 @@ def test_a_task_gets_the_secrets_that_its_step_names_and_the_stronger_variables(
               - {id: none, image: x, secrets: []}
         """)
 
-    detail = in_world(tmp_path / "home", story, look)
+    detail = in_home(tmp_path / "home", story, look, {"TOKEN": TOKEN, "OTHER": "the other one"})
 
     def of(step_id: str) -> tuple[str | None, ...]:
         return tuple(seen[step_id].get(name) for name in ("A", "B", "TOKEN", "SECOND"))
@@ -112,18 +126,14 @@ def test_a_task_gets_the_secrets_that_its_step_names_and_the_stronger_variables(
     assert seen["all"]["WORKFLOW_ID"] == detail.run.id
 
 
-def test_a_missing_secret_refuses_the_run_before_it_exists(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("TOKEN")
-
+def test_a_missing_secret_refuses_the_run_before_it_exists(tmp_path: Path) -> None:
     async def story(world: World) -> list[Any]:
         with pytest.raises(DocumentError, match="secret TOKEN: the variable TOKEN is not set"):
             await world.start(LEAKING)
         with world.loop.outside():
             return await world.reader.runs()
 
-    assert in_world(tmp_path, story) == []
+    assert in_home(tmp_path, story, environ={}) == []
 
 
 def test_what_a_task_puts_into_the_state_reaches_the_next_one_but_not_the_history(tmp_path: Path) -> None:
@@ -147,10 +157,81 @@ def test_what_a_task_puts_into_the_state_reaches_the_next_one_but_not_the_histor
               - {id: second, image: x, depends_on: [first]}
         """)
 
-    detail = in_world(tmp_path, story)
+    detail = in_home(tmp_path, story)
 
     assert inputs["second"]["session"] == TOKEN
     assert detail.state["session"] == "***"
+    assert_hidden(tmp_path)
+
+
+def test_redis_shows_the_run_and_its_results_masked(tmp_path: Path) -> None:
+    shown: dict[str, str] = {}
+
+    async def story(world: World) -> RunDetail:
+        async def act(spec: AgentSpec) -> None:
+            who, run_id = spec.identity, spec.identity.run_id
+            await world.store.write_state(run_id, StateChanges(set={"session": TOKEN}))
+            if who.step_id == "last":
+                before = who.task_id.replace("-last-", "-json-")
+                for key in (f"workflow:{run_id}", f"task:{before}:result", f"agent:{spec.name}"):
+                    shown[key.split(":")[0]] = await world.store.get(key) or ""
+                shown["variable"] = spec.env["MINE"]
+
+        def behaviour(spec: AgentSpec) -> Script:
+            return replace(leaking(spec), action=act)
+
+        world.backend._behaviour = behaviour
+        return await world.run("""
+            name: redis
+            secrets: [TOKEN]
+            steps:
+              - {id: json, image: x}
+              - {id: middle, image: x, depends_on: [json]}
+              - {id: last, image: x, depends_on: [middle], env_vars: {MINE: "{{ $.mine }}"}}
+        """)
+
+    detail = in_home(tmp_path, story)
+
+    assert detail.run.status == "completed"
+    assert json.loads(shown["task"]) == {"mine": "***", "***": [1]}
+    assert shown["variable"] == "***", "a result is masked before the next step sees it"
+    assert TOKEN not in json.loads(shown["workflow"])["state"].values()
+    assert json.dumps(TOKEN)[1:-1] not in shown["workflow"] + shown["agent"]
+
+
+def test_a_child_run_hides_what_its_parent_knows_and_gets_only_its_own(tmp_path: Path) -> None:
+    seen: dict[str, Any] = {}
+
+    async def story(world: World) -> list[RunDetail]:
+        async def put(spec: AgentSpec) -> None:
+            changes = StateChanges(set={"session": TOKEN})
+            await world.store.write_state(spec.identity.run_id, changes)
+
+        def behaviour(spec: AgentSpec) -> Script:
+            if spec.identity.step_id == "inner":
+                seen.update(json.loads(spec.env["TASK_INPUT"]), TOKEN=spec.env.get("TOKEN"))
+                return Script(stdout=f"got {seen['session']}")
+            return Script(action=put)
+
+        world.backend._behaviour = behaviour
+        world.library["other"] = "name: other\nsteps: [{id: inner, image: x}]\n"
+        parent = await world.run("""
+            name: parent
+            secrets: [TOKEN]
+            steps:
+              - {id: first, image: x}
+              - id: sub
+                type: subworkflow
+                depends_on: [first]
+                sub_workflow_name: other
+        """)
+        return [parent, await world.detail(child_run_id(parent.run.id, "sub", None, 1))]
+
+    parent, child = in_home(tmp_path, story)
+
+    assert parent.run.status == "completed"
+    assert (seen["session"], seen["TOKEN"]) == (TOKEN, None)
+    assert step_of(child, "inner").result == "got ***"
     assert_hidden(tmp_path)
 
 
@@ -173,16 +254,14 @@ def test_params_and_state_of_a_run_are_kept_masked(tmp_path: Path) -> None:
             given=f"with {TOKEN} in it",
         )
 
-    detail = in_world(tmp_path, story, look)
+    detail = in_home(tmp_path, story, look)
 
     assert set(seen) == {f"with {TOKEN} in it"}
     assert detail.run.params == {"given": "with *** in it"}
     assert_hidden(tmp_path)
 
 
-def test_a_retry_and_a_recovered_run_read_the_secrets_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recovered_run_reads_its_secrets_again(tmp_path: Path) -> None:
     document = """
         name: again
         secrets: [TOKEN]
@@ -201,21 +280,17 @@ def test_a_retry_and_a_recovered_run_read_the_secrets_again(
         while not world.backend.started:
             await world.clock.sleep(1.0)
         interrupted = await world.crash(run_id)
-        monkeypatch.setenv("TOKEN", "the new token")
+        world.environ["TOKEN"] = "the new token"
         return await world.recover(interrupted, document)
 
-    detail = in_world(tmp_path, story, look)
+    detail = in_home(tmp_path, story, look)
 
     # A backend looks at its script in several calls.
     assert dict(seen) == {"first": TOKEN, "second": "the new token"}
     assert step_of(detail, "second").result == "***"
 
 
-def test_a_document_that_contains_a_secret_is_warned_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TOKEN", "literally this")
-
+def test_a_document_that_contains_a_secret_is_warned_of(tmp_path: Path) -> None:
     async def story(world: World) -> list[str]:
         detail = await world.run(
             "name: w\nsecrets: [TOKEN]\nsteps: [{id: a, image: x, env_vars: {X: literally this}}]\n"
@@ -223,19 +298,16 @@ def test_a_document_that_contains_a_secret_is_warned_of(
         events = await world.events(detail.run.id)
         return [event.data["message"] for event in events if event.type is EventType.WARNING]
 
-    [warning] = in_world(tmp_path, story)
+    [warning] = in_home(tmp_path, story, environ={"TOKEN": "literally this"})
     assert "the document contains the value of the secret TOKEN" in warning
 
 
-def test_a_secret_that_is_a_word_of_the_engine_breaks_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_secret_that_is_a_word_of_the_engine_breaks_nothing(tmp_path: Path) -> None:
     for word in ("completed", "running", "memory", "step", "policy"):
-        monkeypatch.setenv("TOKEN", word)
 
         async def story(world: World) -> RunDetail:
             return await world.run("name: w\nsecrets: [TOKEN]\nsteps: [{id: step, image: x}]\n")
 
-        detail = in_world(tmp_path / word, story)
+        detail = in_home(tmp_path / word, story, environ={"TOKEN": word})
         assert detail.run.status == "completed"
         assert [step.id for step in detail.steps] == ["step"]

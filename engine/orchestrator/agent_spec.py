@@ -103,11 +103,9 @@ def _environment(run: RunContext, unit: Unit, number: int, own: Mapping[str, str
     if run.has_artifacts:
         folder = run.services.artifacts.folder(run.run_id)
         ours["AGENTAINER_ARTIFACTS"] = MOUNT_POINT if containerised else str(folder)
-    # The state alone tells most large inputs, without writing it out again for every item.
-    if run.state_size < _TASK_INPUT_LIMIT:
-        task_input = json.dumps({**run.state, **unit.input})
-        if len(task_input) < _TASK_INPUT_LIMIT:
-            ours["TASK_INPUT"] = task_input
+    task_input = run.input_text(unit.input)
+    if len(task_input) < _TASK_INPUT_LIMIT:
+        ours["TASK_INPUT"] = task_input
     return {**own, **ours}
 
 

@@ -114,7 +114,7 @@ class RunContext:
         self.approvals = Approvals()
         self.slots = Slots.of(self.plan.max_parallel).within(self.services.slots)
         self.has_artifacts = has_artifacts(self.plan)
-        self.state_size = 0  # characters of the state as JSON
+        self._state_text = "{}"  # the state as JSON
         self._digested: tuple[dict[str, Any], str] | None = None
         self._steps_scope: dict[str, dict[str, Any]] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -204,7 +204,7 @@ class RunContext:
         """Read the shared state again; returns what changed since the last reading."""
         fresh = await self.services.store.read_state(self.run_id)
         before, self.state = self.state, fresh
-        self.state_size = len(json.dumps(fresh))
+        self._state_text = json.dumps(fresh)
         changed = {key: value for key, value in fresh.items() if key not in before or before[key] != value}
         made = self.services.store.collections(self.run_id)
         return StateChanges(
@@ -219,6 +219,17 @@ class RunContext:
             text = json.dumps(self.state, sort_keys=True)
             self._digested = (self.state, hashlib.sha256(text.encode()).hexdigest())
         return self._digested[1]
+
+    def input_text(self, extra: Mapping[str, Any]) -> str:
+        """The input of a task as JSON: the state as last read, and `extra`.
+
+        Put together from texts, so that a large state is not written out again for every item of a map.
+        """
+        if not extra:
+            return self._state_text
+        if not self.state or extra.keys() & self.state.keys():
+            return json.dumps({**self.state, **extra})
+        return f"{self._state_text[:-1]}, {json.dumps(extra)[1:]}"
 
     # -- stopping -------------------------------------------------------------------------------------
 

@@ -90,6 +90,8 @@ def mounts_of(
     Raises:
         InputError: a source is not there, or may not be mounted.
     """
+    if not task.volumes:
+        return ()
     guard = _Guard.of(document, settings, facts)
     return tuple(guard.admit(volume) for volume in task.volumes)
 

@@ -286,7 +286,7 @@ class TaskAttempt:
             step_id=step.id,
             step_name=step.name,
             task_type=task_type.render(self._run.scope(self._unit.input)) if task_type else "",
-            input={**self._run.state, **self._unit.input},
+            input=self._run.input_text(self._unit.input),
             created_at=isoformat(self._services.clock.now()),
         )
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 KEEP_SECONDS = 3600
 """How long the keys of a task or a run outlive its end."""
 
+SMALL_INPUT = 4096
+"""Bytes of a task up to which `task:{id}`, too, outlives it."""
+
 WORKFLOWS = "workflows:list"
 AGENTS = "agents:list"
 UPDATES = "workflow:updates"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from engine.errors import StateStoreError
@@ -28,6 +29,7 @@ from engine.state.values import (
     agent_document,
     bounded,
     encode,
+    fields_of,
     outcome_of,
     read_back,
     task_document,
@@ -44,6 +46,7 @@ class _Keys:
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
+        self._families: dict[str, dict[str, None]] = {}  # their keys, by what they begin with
         self._deadlines: dict[str, float] = {}
 
     def get(self, key: str) -> Any | None:
@@ -61,7 +64,8 @@ class _Keys:
         """
         value = self.get(key)
         if value is None:
-            value = self._values[key] = make()
+            value = make()
+            self._put(key, value)
         expected = type(make())
         if not isinstance(value, expected):
             kind = _KINDS[type(value)]
@@ -70,14 +74,18 @@ class _Keys:
 
     def set(self, key: str, value: Any, *, keep_expiry: bool = False) -> None:
         """Put a value at a key, whatever stood there."""
-        self._values[key] = value
+        self._put(key, value)
         if not keep_expiry:
             self._deadlines.pop(key, None)
 
     def delete(self, *names: str) -> None:
         """Remove keys."""
         for key in names:
-            self._values.pop(key, None)
+            if self._values.pop(key, None) is not None:
+                family = self._families[_family(key)]
+                del family[key]
+                if not family:
+                    del self._families[_family(key)]
             self._deadlines.pop(key, None)
 
     def expire(self, *names: str) -> None:
@@ -100,8 +108,18 @@ class _Keys:
         return Found("string", len(value), value)
 
     def beginning_with(self, prefix: str) -> list[str]:
-        """Names of the keys that begin so."""
-        return [key for key in list(self._values) if key.startswith(prefix) and self.get(key) is not None]
+        """Names of the keys that begin so: with `workflow:{id}`, or with more than that."""
+        family = list(self._families.get(_family(prefix), ()))
+        return [key for key in family if key.startswith(prefix) and self.get(key) is not None]
+
+    def _put(self, key: str, value: Any) -> None:
+        self._values[key] = value
+        self._families.setdefault(_family(key), {})[key] = None
+
+
+def _family(key: str) -> str:
+    """`workflow:{id}`, `task:{id}`, …: what the keys of one thing begin with."""
+    return ":".join(key.split(":", 2)[:2])
 
 
 class _Waiting:
@@ -133,6 +151,7 @@ class MemoryStateStore:
         self._result_limit = result_limit
         self._backstop = backstop
         self._keys = _Keys()
+        self._put: set[str] = set()  # ids of all tasks
         self._waiting: dict[str, set[_Waiting]] = {}
         self._announced: dict[str, str] = {}
         self._listeners: set[asyncio.Queue[bool]] = set()
@@ -157,14 +176,9 @@ class MemoryStateStore:
         self._keys.set(keys.document(run_id), encode(document, f"run {run_id}"))
         self._keys.typed(keys.WORKFLOWS, set[bytes]).add(run_id.encode())
         if self._keys.get(keys.state(run_id)) is None and state:
-            fields = {name: value for name, value in state.items() if name not in collections}
+            fields = fields_of(state, collections)
             self._write(run_id, StateChanges(set=fields))
-            for name, kind in collections.items():
-                items = [encode(item, f"state {kind} {name!r}") for item in state.get(name, ())]
-                if kind == "list":
-                    self._keys.set(keys.state_list(run_id, name), items)
-                else:
-                    self._keys.set(keys.state_set(run_id, name), set(items))
+            self._collect(run_id, state, collections)
         self._keys.persist(*self._keys.beginning_with(keys.document(run_id)))
 
     async def update_run(self, run_id: str, document: Mapping[str, JSON]) -> None:
@@ -201,7 +215,9 @@ class MemoryStateStore:
     async def write_state(self, run_id: str, changes: StateChanges) -> None:
         """See `StateStore`."""
         self._check_up()
-        self._write(run_id, changes)
+        collections = changes.collections
+        self._write(run_id, replace(changes, set=fields_of(changes.set, collections)))
+        self._collect(run_id, changes.set, collections)
 
     async def put_task(self, task: TaskRecord, agent: str) -> None:
         """See `StateStore`."""
@@ -210,7 +226,8 @@ class MemoryStateStore:
         self._keys.delete(keys.result(task.task_id), keys.error(task.task_id))
         self._keys.set(keys.task(task.task_id), task_document(task))
         known = self._keys.typed(keys.tasks(task.workflow_id), list[bytes])
-        if task.task_id.encode() not in known:
+        if task.task_id not in self._put:
+            self._put.add(task.task_id)
             known.append(task.task_id.encode())
         self._keys.typed(keys.jobs(task.workflow_id), set[bytes]).add(agent.encode())
         self._keys.set(keys.agent(agent), agent_document(task, agent))
@@ -241,6 +258,8 @@ class MemoryStateStore:
         for key, text in ((keys.result(task_id), result), (keys.error(task_id), error)):
             if text is not None and self._keys.get(key) is None:
                 self._keys.set(key, bounded(text.encode("utf-8", errors="replace"), key))
+        if self._keys.find(keys.task(task_id)).size > keys.SMALL_INPUT:
+            self._keys.delete(keys.task(task_id))
         self._keys.expire(*self._task_keys(task_id))
         message = keys.ERROR if error is not None else keys.COMPLETED
         if self._announced.get(task_id) != message:
@@ -334,6 +353,15 @@ class MemoryStateStore:
     def _check_up(self) -> None:
         if self.down:
             raise StateStoreError("Redis does not answer", hint="the test that runs now has switched it off")
+
+    def _collect(self, run_id: str, values: Mapping[str, JSON], collections: Mapping[str, str]) -> None:
+        """Make the lists and sets that stand beside the fields."""
+        for name, kind in collections.items():
+            items = [encode(item, f"state {kind} {name!r}") for item in values.get(name, ())]
+            if kind == "list":
+                self._keys.set(keys.state_list(run_id, name), items)
+            else:
+                self._keys.set(keys.state_set(run_id, name), set(items))
 
     def _write(self, run_id: str, changes: StateChanges) -> None:
         encoded = {

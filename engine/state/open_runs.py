@@ -10,7 +10,7 @@ from engine.errors import StateStoreError
 from engine.state import keys, scripts
 from engine.state.link import Argument, Command
 from engine.state.store import JSON, NO_COLLECTIONS, TaskRecord
-from engine.state.values import agent_document, decode_name, encode, read_back, task_document
+from engine.state.values import agent_document, decode_name, encode, fields_of, read_back, task_document
 
 
 @dataclass(slots=True)
@@ -75,16 +75,8 @@ class OpenRun:
         collections: Mapping[str, str] = NO_COLLECTIONS,
     ) -> OpenRun:
         """A run that begins with `state`, of which `collections` are lists and sets of their own."""
-        fields = {name: value for name, value in state.items() if name not in collections}
-        run = cls(run_id, document, open_access, encode_fields(fields))
-        for name, kind in collections.items():
-            items = [encode(item, f"state {kind} {name!r}") for item in state.get(name, ())]
-            if kind == "list":
-                run.lists[keys.state_list(run_id, name).encode()] = items
-            else:
-                run.sets[keys.state_set(run_id, name).encode()] = items
-        run.collections = {*run.lists, *run.sets}
-        return run
+        fields, lists, sets = encode_state(run_id, state, collections)
+        return cls(run_id, document, open_access, fields, lists, sets, {*lists, *sets})
 
     def kinds(self) -> dict[str, str]:
         """`list` or `set` for the names that are not hidden by a field of the same name."""
@@ -125,6 +117,25 @@ def encode_fields(state: Mapping[str, JSON]) -> dict[bytes, bytes]:
         name.encode("utf-8", errors="backslashreplace"): encode(value, f"state field {name!r}")
         for name, value in state.items()
     }
+
+
+def encode_state(
+    run_id: str, state: Mapping[str, JSON], collections: Mapping[str, str]
+) -> tuple[dict[bytes, bytes], dict[bytes, list[bytes]], dict[bytes, list[bytes]]]:
+    """Of a state what stands in the hash, and the lists and the sets beside it by their keys.
+
+    Raises:
+        StateStoreError: a value is not JSON; names the field, list or set.
+    """
+    lists: dict[bytes, list[bytes]] = {}
+    sets: dict[bytes, list[bytes]] = {}
+    for name, kind in collections.items():
+        items = [encode(item, f"state {kind} {name!r}") for item in state.get(name, ())]
+        if kind == "list":
+            lists[keys.state_list(run_id, name).encode()] = items
+        else:
+            sets[keys.state_set(run_id, name).encode()] = items
+    return encode_fields(fields_of(state, collections)), lists, sets
 
 
 def read_command(run_id: str, collections: list[bytes], limit: int) -> Command:

@@ -15,7 +15,14 @@ from engine.state.binaries import Binary, find_binaries
 from engine.state.completions import CompletionRouter, Waiting
 from engine.state.connection import Connection, all_granted, store_error
 from engine.state.link import Argument, Command, CommandError, Link, PushHandler
-from engine.state.open_runs import LiveTask, OpenRun, StateRead, encode_fields, read_command
+from engine.state.open_runs import (
+    LiveTask,
+    OpenRun,
+    StateRead,
+    encode_collections,
+    encode_fields,
+    read_command,
+)
 from engine.state.outside import OutsideServer
 from engine.state.private_files import make_private_directory
 from engine.state.server import OwnServer
@@ -28,7 +35,16 @@ from engine.state.store import (
     TaskOutcome,
     TaskRecord,
 )
-from engine.state.values import ERROR_LIMIT, Found, bounded, decode_name, encode, outcome_of, update_message
+from engine.state.values import (
+    ERROR_LIMIT,
+    Found,
+    bounded,
+    decode_name,
+    encode,
+    fields_of,
+    outcome_of,
+    update_message,
+)
 
 STATE_LIMIT = 64 << 20
 """Bytes of a run's state, or of one list or set beside it, that are read."""
@@ -197,15 +213,20 @@ class RedisStateStore:
         """See `StateStore`."""
         if not changes:
             return
-        fields = encode_fields(changes.set)
+        fields = encode_fields(fields_of(changes.set, changes.collections))
+        lists, sets = encode_collections(run_id, changes.set, changes.collections)
         removed = list(encode_fields(dict.fromkeys(changes.removed)))
         commands: list[Command] = []
         if fields:
             commands.append(("HSET", keys.state(run_id), *(part for pair in fields.items() for part in pair)))
         if removed:
             commands.append(("HDEL", keys.state(run_id), *removed))
+        for add, collected in (("RPUSH", lists), ("SADD", sets)):
+            commands += [("DEL", key) for key in collected]
+            commands += [(add, key, *items) for key, items in collected.items() if items]
         await self._commands.demand(commands)
         if run := self._runs.get(run_id):
+            run.collections |= {*lists, *sets}
             run.fields.update(fields)
             for name in removed:
                 run.fields.pop(name, None)
@@ -260,7 +281,9 @@ class RedisStateStore:
                 data = bounded(text.encode("utf-8", errors="replace"), key)
                 commands.append(("SET", key, data, "NX"))
             commands.append(("EXPIRE", key, keys.KEEP_SECONDS))
-        commands.append(("EXPIRE", keys.task(task_id), keys.KEEP_SECONDS))
+        commands.append(
+            ("EVAL", scripts.EXPIRE_IF_SMALL, 1, keys.task(task_id), keys.KEEP_SECONDS, keys.SMALL_INPUT)
+        )
         message = keys.ERROR if error is not None else keys.COMPLETED
         if self._router.announced(task_id) != message:
             commands.append(("PUBLISH", keys.completion(task_id), message))

@@ -43,6 +43,15 @@ end
 return found
 """
 
+EXPIRE_IF_SMALL = """
+-- Let a key expire, at once if it is long. KEYS: the key. ARGV: seconds, the most bytes of one that stays.
+if redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('STRLEN', KEYS[1]) > tonumber(ARGV[2]) then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('EXPIRE', KEYS[1], ARGV[1])
+end
+"""
+
 EXPIRE_TASKS = """
 -- Let the keys of some of a run's tasks expire. KEYS: the list of tasks. ARGV: first, last, seconds.
 local ids = redis.call('LRANGE', KEYS[1], ARGV[1], ARGV[2])

@@ -30,14 +30,14 @@ class RedisAccess(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """A task's input as it stands at `task:{id}` (contract §2)."""
+    """A task as it stands at `task:{id}` (contract §2); `input` is JSON text."""
 
     task_id: str
     workflow_id: str
     step_id: str
     step_name: str
     task_type: str
-    input: Mapping[str, JSON]
+    input: str
     created_at: str
 
 
@@ -144,7 +144,11 @@ class StateStore(Protocol):
         ...
 
     async def write_state(self, run_id: str, changes: StateChanges) -> None:
-        """Set and remove fields of the hash (values as JSON)."""
+        """Set and remove fields of the hash (values as JSON).
+
+        Those of `changes.set` that `changes.collections` names become a list or set of their own, instead of
+        what stood there.
+        """
         ...
 
     async def put_task(self, task: TaskRecord, agent: str) -> None:
@@ -162,7 +166,9 @@ class StateStore(Protocol):
     async def announce(self, task_id: str, *, result: str | None, error: str | None) -> None:
         """Publish a task's completion, writing the keys that the task did not write itself.
 
-        Also published on the literal channel `task:*:complete`. `result` is JSON text.
+        Also published on the literal channel `task:*:complete`. `result` is JSON text. The task is over: its
+        keys live for another hour, its input only where it is small (`keys.SMALL_INPUT`), since every item of
+        a map has the whole state in it.
         """
         ...
 

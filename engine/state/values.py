@@ -106,6 +106,11 @@ def _order(value: JSON) -> tuple[bool, float, str]:
     return (True, 0, value if isinstance(value, str) else json.dumps(value, sort_keys=True))
 
 
+def fields_of(state: Mapping[str, JSON], collections: Mapping[str, str]) -> dict[str, JSON]:
+    """What of a state stands in its hash: all but the lists and sets that tasks made beside it."""
+    return {name: value for name, value in state.items() if name not in collections}
+
+
 def task_document(task: TaskRecord) -> bytes:
     """What stands at `task:{id}`."""
     document = {
@@ -114,10 +119,11 @@ def task_document(task: TaskRecord) -> bytes:
         "step_id": task.step_id,
         "step_name": task.step_name,
         "task_type": task.task_type,
-        "input": dict(task.input),
         "created_at": task.created_at,
     }
-    return encode(document, f"the input of {task.task_id}")
+    # Put together from texts: the state in it, which can be large, is not written out again for every task.
+    where = f"the input of {task.task_id}"
+    return bounded(encode(document, where)[:-1] + b',"input":' + task.input.encode() + b"}", where)
 
 
 def agent_document(task: TaskRecord, agent: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import secrets
@@ -183,7 +184,7 @@ def task(run_id: str, step: str = "fetch", **given: JSON) -> TaskRecord:
         step_id=step,
         step_name=step.capitalize(),
         task_type="fetch",
-        input=given,
+        input=json.dumps(given),
         created_at="2026-01-01T00:00:00.000000Z",
     )
 

@@ -15,14 +15,7 @@ from engine.state.binaries import Binary, find_binaries
 from engine.state.completions import CompletionRouter, Waiting
 from engine.state.connection import Connection, all_granted, store_error
 from engine.state.link import Argument, Command, CommandError, Link, PushHandler
-from engine.state.open_runs import (
-    LiveTask,
-    OpenRun,
-    StateRead,
-    encode_collections,
-    encode_fields,
-    read_command,
-)
+from engine.state.open_runs import LiveTask, OpenRun, StateRead, encode_fields, encode_state, read_command
 from engine.state.outside import OutsideServer
 from engine.state.private_files import make_private_directory
 from engine.state.server import OwnServer
@@ -35,16 +28,7 @@ from engine.state.store import (
     TaskOutcome,
     TaskRecord,
 )
-from engine.state.values import (
-    ERROR_LIMIT,
-    Found,
-    bounded,
-    decode_name,
-    encode,
-    fields_of,
-    outcome_of,
-    update_message,
-)
+from engine.state.values import ERROR_LIMIT, Found, bounded, decode_name, encode, outcome_of, update_message
 
 STATE_LIMIT = 64 << 20
 """Bytes of a run's state, or of one list or set beside it, that are read."""
@@ -213,8 +197,7 @@ class RedisStateStore:
         """See `StateStore`."""
         if not changes:
             return
-        fields = encode_fields(fields_of(changes.set, changes.collections))
-        lists, sets = encode_collections(run_id, changes.set, changes.collections)
+        fields, lists, sets = encode_state(run_id, changes.set, changes.collections)
         removed = list(encode_fields(dict.fromkeys(changes.removed)))
         commands: list[Command] = []
         if fields:

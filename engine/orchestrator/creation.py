@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from engine.clock import isoformat
@@ -63,7 +64,7 @@ class Beginning:
         data = {
             "workflow": self.plan.workflow,
             "digest": self.plan.digest,
-            "path": self.plan.path,
+            "path": _absolute(self.plan.path),
             "document": self.plan.document,
             "params": dict(self.params),
             "backend": backend,
@@ -120,9 +121,14 @@ def _parent_data(parent: ParentLink) -> dict[str, Any]:
     )
 
 
+def _absolute(path: str | None) -> str | None:
+    """What is relative to a document stays where it is when another engine goes on, wherever that starts."""
+    return str(Path(path).absolute()) if path is not None else None
+
+
 def _children_data(plan: Plan) -> dict[str, Any]:
     return {
-        name: present({"digest": child.digest, "path": child.path, "document": child.document})
+        name: present({"digest": child.digest, "path": _absolute(child.path), "document": child.document})
         for name, child in plan.children.items()
     }
 

@@ -23,7 +23,7 @@ async def plan_of(run: RunRecord, history: Reader) -> Plan:
         DocumentError: they are not valid any more.
     """
     text = await history.document(run.digest)
-    plan = load_text(text, run.path or run.workflow).require()
+    plan = load_text(text, run.path).require()
     return link_from(plan, await _children(run, history))
 
 

@@ -125,6 +125,10 @@ class ArtifactStore:
             await uncancelled(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
         return Collected(tuple(artifacts), tuple(failures))
 
+    async def kept(self, run_id: str, step_id: str, item: int | None = None) -> tuple[Artifact, ...]:
+        """What there is of a step or item, by name."""
+        return await asyncio.to_thread(_content, self.folder(run_id) / unit_name(step_id, item))
+
     async def take_over(
         self, from_run: str, step_id: str, item: int | None, to_run: str, *, to_item: int | None = None
     ) -> tuple[Artifact, ...] | None:
@@ -175,7 +179,12 @@ def _take_over(source: Path, place: Path, target: Path) -> tuple[Artifact, ...]:
     with _disk_errors(f"the artifacts in {target}"):
         shutil.copytree(source, place, symlinks=True, copy_function=_link_or_copy)
     _publish(place, target)
-    return tuple(Artifact(entry.name, _size(entry)) for entry in sorted(target.iterdir()))
+    return _content(target)
+
+
+def _content(folder: Path) -> tuple[Artifact, ...]:
+    entries = sorted(folder.iterdir()) if folder.is_dir() else ()
+    return tuple(Artifact(entry.name, _size(entry)) for entry in entries)
 
 
 def _link_or_copy(source: str, target: str) -> None:

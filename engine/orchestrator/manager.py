@@ -147,8 +147,8 @@ class Orchestrator:
             live = self._launch(begin, services, begin.detail(services.backend.name, now))
         else:
             detail, reuse = taking
-            taken = await taken_over(begin.run_id, detail, reuse, self._reader, now)
-            await take_artifacts(begin.run_id, detail, reuse, services.artifacts)
+            artifacts = await take_artifacts(begin.run_id, detail, reuse, services.artifacts)
+            taken = await taken_over(begin.run_id, detail, reuse, self._reader, now, artifacts)
             await services.journal.record(created, *taken)
             fresh = await self._reader.detail(begin.run_id)
             made = await collections_of(self._reader, begin.run_id)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from engine.clock import isoformat
@@ -119,7 +120,7 @@ class RunExecutor:
             await self._open()
         except StateStoreError as error:
             run.request_stop(Stop(Reason.INFRA_ERROR, f"the run could not begin: {error}"))
-        known = self._known_outcomes()
+        known = await self._known_outcomes()
         for step_id, outcome in known.items():
             run.finish_step(step_id, outcome)
         if run.stop is not None and (self._settled is None or run.stop.is_platform):
@@ -222,13 +223,18 @@ class RunExecutor:
             self.context.warn(warning, step.id)
         return None if verdict.value else skipped(Reason.CONDITION_FALSE, "its condition is false")
 
-    def _known_outcomes(self) -> dict[str, Outcome]:
+    async def _known_outcomes(self) -> dict[str, Outcome]:
         """Outcomes that the history has already; they are not judged again and stop nothing."""
-        return {
+        known = {
             step.id: _outcome_of(step, record)
             for step in self._plan.steps.values()
             if (record := self._prior.get(step.id)) and StepStatus(record.status).is_terminal
         }
+        for step_id, outcome in known.items():
+            if self.context.has_artifacts:
+                kept = await self._services.artifacts.kept(self.context.run_id, step_id)
+                known[step_id] = replace(outcome, artifacts=kept)
+        return known
 
     def _time_is_up(self) -> None:
         limit = self._plan.timeout

@@ -13,11 +13,14 @@ from engine.orchestrator.artifacts import ArtifactStore
 from engine.orchestrator.creation import present
 from engine.orchestrator.scopes import Reuse
 
+# Of a step, or of an item of it.
+Artifacts = Mapping[tuple[str, int | None], list[dict[str, Any]]]
+
 
 async def taken_over(
-    run_id: str, detail: RunDetail, reuse: Reuse, history: Reader, now: datetime
+    run_id: str, detail: RunDetail, reuse: Reuse, history: Reader, now: datetime, artifacts: Artifacts
 ) -> list[Event]:
-    """The events that give the new run `run_id` the outcomes of an old one."""
+    """The events that give the new run `run_id` the outcomes of an old one, whose artifacts it has."""
     changes = await _changes(history, detail.run.id)
     events: list[Event] = []
     # In the order in which they ended, so that the state folds to the same values.
@@ -27,27 +30,32 @@ async def taken_over(
         if record.id not in reuse.steps and not partly:
             continue
         if record.items:
-            events += _taken_items(run_id, record, partly, now)
+            events += _taken_items(run_id, record, partly, now, artifacts)
         if record.id in reuse.steps:
-            data = _end_of(record) | {"changes": changes.get(record.id)}
+            data = _end_of(record) | {
+                "changes": changes.get(record.id),
+                "artifacts": artifacts.get((record.id, None)),
+            }
             events.append(Event(run_id, EventType.STEP_FINISHED, now, record.id, data=present(data)))
     return events
 
 
-async def take_artifacts(run_id: str, detail: RunDetail, reuse: Reuse, store: ArtifactStore) -> None:
-    """Give the new run the artifacts of what it takes over.
+async def take_artifacts(run_id: str, detail: RunDetail, reuse: Reuse, store: ArtifactStore) -> Artifacts:
+    """Give the new run the artifacts of what it takes over; returns them as events have them.
 
     Raises:
         BackendError: the disk does not take them.
     """
+    taken: dict[tuple[str, int | None], list[dict[str, Any]]] = {}
     for record in detail.steps:
         whole = record.id in reuse.steps
         items = reuse.items.get(record.id, frozenset())
-        if whole:
-            await store.take_over(detail.run.id, record.id, None, run_id)
-        for item in record.items:
-            if whole or item.index in items:
-                await store.take_over(detail.run.id, record.id, item.index, run_id)
+        units: list[int | None] = [None] if whole else []
+        units += [item.index for item in record.items if whole or item.index in items]
+        for item in units:
+            if kept := await store.take_over(detail.run.id, record.id, item, run_id):
+                taken[record.id, item] = [artifact.to_json() for artifact in kept]
+    return taken
 
 
 async def collections_of(history: Reader, run_id: str) -> dict[str, str]:
@@ -72,7 +80,7 @@ async def _changes(history: Reader, run_id: str) -> dict[str, Mapping[str, Any]]
 
 
 def _taken_items(
-    run_id: str, record: StepRecord, partly: frozenset[int] | None, now: datetime
+    run_id: str, record: StepRecord, partly: frozenset[int] | None, now: datetime, artifacts: Artifacts
 ) -> list[Event]:
     values = [item.value for item in record.items]
     events = []
@@ -81,11 +89,11 @@ def _taken_items(
         events.append(Event(run_id, EventType.STEP_STARTED, now, record.id, data=started))
     expanded = {"values": values, "workers": record.type == "parallel"}
     events.append(Event(run_id, EventType.STEP_EXPANDED, now, record.id, data=expanded))
-    events += [
-        Event(run_id, EventType.ITEM_FINISHED, now, record.id, item.index, data=present(_end_of(item)))
-        for item in record.items
-        if StepStatus(item.status).is_terminal and (partly is None or item.index in partly)
-    ]
+    for item in record.items:
+        if StepStatus(item.status).is_terminal and (partly is None or item.index in partly):
+            data = _end_of(item) | {"artifacts": artifacts.get((record.id, item.index))}
+            finished = Event(run_id, EventType.ITEM_FINISHED, now, record.id, item.index, data=present(data))
+            events.append(finished)
     return events
 
 

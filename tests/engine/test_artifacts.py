@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from engine.agents.backend import AgentSpec
 from engine.agents.memory import Script
 from engine.events import Event, EventType
-from engine.history.records import RunDetail
+from engine.history.records import Remembered, RunDetail
+from engine.orchestrator.manager import Orchestrator
 from engine.orchestrator.scopes import RetryScope
 from tests.engine.world import World, by_step, in_world, plan_of, step_of, until
 
@@ -180,6 +182,38 @@ def test_the_artifacts_of_an_adopted_agent_are_kept(tmp_path: Path) -> None:
     assert kept_in(tmp_path, detail.run.id) == {"build/app.bin": b"of an adopted agent"}
 
 
+def test_a_recovered_run_still_knows_the_artifacts_of_steps_that_had_ended(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def behaviour(spec: AgentSpec) -> Script:
+        if spec.identity.step_id == "build":
+            return Script(files={"out/app.bin": b"whole"})
+        if spec.identity.step_id == "last":
+            seen.append(spec.env["KEPT"])
+        return Script(delay=60.0)
+
+    document = (
+        BUILD
+        + """
+  - id: last
+    image: x
+    depends_on: [use]
+    env_vars: {KEPT: "{{ $.steps.build.artifacts }}"}
+"""
+    )
+
+    async def story(world: World) -> RunDetail:
+        run_id = await world.start(document)
+        await until(lambda: len(world.backend.started) == 2)
+        interrupted = await world.crash(run_id)
+        return await world.recover(interrupted, document)
+
+    detail = in_world(tmp_path, story, behaviour)
+
+    assert detail.run.status == "completed"
+    assert set(seen) == {'["app.bin"]'}
+
+
 @pytest.mark.parametrize("pruned", [False, True])
 def test_a_retry_takes_over_the_artifacts_of_what_it_does_not_run_again(tmp_path: Path, pruned: bool) -> None:
     broken = True
@@ -189,7 +223,7 @@ def test_a_retry_takes_over_the_artifacts_of_what_it_does_not_run_again(tmp_path
             return Script(exit_code=1 if broken else 0)
         return Script(files={"out/app.bin": b"costly"})
 
-    async def story(world: World) -> tuple[RunDetail, RunDetail]:
+    async def story(world: World) -> tuple[RunDetail, list[Event]]:
         nonlocal broken
         first = await world.run(BUILD)
         broken = False
@@ -201,10 +235,49 @@ def test_a_retry_takes_over_the_artifacts_of_what_it_does_not_run_again(tmp_path
             again = await world.orchestrator.retry(
                 plan_of(BUILD), first, RetryScope(failed=True), source="test"
             )
-        return first, await world.finish(again)
+        return await world.finish(again), await world.events(again)
 
-    _, second = in_world(tmp_path, story, behaviour)
+    second, events = in_world(tmp_path, story, behaviour)
 
     assert second.run.status == "completed"
     assert [attempt.number for attempt in step_of(second, "build").attempts] == []
     assert kept_in(tmp_path, second.run.id) == ({} if pruned else {"build/app.bin": b"costly"})
+    assert ends(events)["build", None] == (None if pruned else [{"name": "app.bin", "size": 6}])
+
+
+def test_a_result_of_earlier_work_brings_its_artifacts_and_is_not_used_without_them(tmp_path: Path) -> None:
+    document = BUILD.replace("image: x\n    artifacts", "image: x\n    cache: {}\n    artifacts")
+    made: list[str] = []
+
+    def behaviour(spec: AgentSpec) -> Script:
+        return Script(files={"out/app.bin": b"costly"} if spec.identity.step_id == "build" else {})
+
+    async def story(world: World) -> list[RunDetail]:
+        first = await world.run(document)
+        [finished] = [
+            event
+            for event in await world.events(first.run.id)
+            if event.type is EventType.STEP_FINISHED and "cache_key" in event.data
+        ]
+
+        async def recall(key: str, max_age: float | None) -> Remembered | None:
+            data = finished.data
+            assert key == data["cache_key"]
+            where = (first.run.id, "build", None)
+            return Remembered(*where, None, 0, data.get("changes"), tuple(data["artifacts"]), "")
+
+        services = replace(world.services, recall=recall)
+        world.orchestrator = Orchestrator(services, world.history)
+        runs = [first, await world.run(document)]
+        made.extend(world.backend.started)
+        for run in runs:
+            folder = tmp_path / "artifacts" / run.run.id / "build"
+            (folder / "app.bin").unlink()
+            folder.rmdir()
+        return [*runs, await world.run(document)]
+
+    runs = in_world(tmp_path, story, behaviour)
+
+    assert [step_of(run, "build").reused for run in runs] == [False, True, False]
+    assert kept_in(tmp_path, runs[2].run.id) == {"build/app.bin": b"costly"}
+    assert len(made) == 3, "the second run has only the step that is not remembered"

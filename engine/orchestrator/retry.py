@@ -8,19 +8,20 @@ from engine.errors import Reason
 from engine.orchestrator.outcome import Outcome
 from engine.workflows.plan import Backoff, Jitter, RetryPolicy
 
-# What trying again cannot mend: the document, the input, a command that is not there, an image that is not
-# there. Platform failures have a budget of their own and are not retried a second time here.
+# What trying again cannot mend: the document, the input, what a person wanted.
 _NEVER = frozenset(
     {
         Reason.INVALID_DEFINITION,
         Reason.INPUT_ERROR,
         Reason.NO_CHOICE_MATCHED,
-        Reason.IMAGE_ERROR,
-        Reason.INFRA_ERROR,
-        Reason.START_FAILED,
+        Reason.REJECTED,
         Reason.CANCELLED,
     }
 )
+
+# Tried again only where `retry_on` names them: an image or a command that is not there seldom comes, and
+# platform failures have been tried on a budget of their own before.
+_ON_REQUEST = frozenset({Reason.IMAGE_ERROR, Reason.START_FAILED, Reason.INFRA_ERROR})
 
 # Beyond this the doubling stops: 2^40 times any delay is longer than any machine lives.
 _MAX_EXPONENT = 40
@@ -49,6 +50,10 @@ def may_retry(policy: RetryPolicy, outcome: Outcome, failures: int) -> bool:
     """Whether the `failures`-th failure (from 1) may be followed by another try."""
     if failures >= policy.max_attempts or outcome.reason is None or outcome.reason in _NEVER:
         return False
-    if policy.retry_on is not None and outcome.reason.value not in policy.retry_on:
+    if policy.retry_on is None:
+        wanted = outcome.reason not in _ON_REQUEST
+    else:
+        wanted = outcome.reason.value in policy.retry_on
+    if not wanted:
         return False
     return policy.exit_codes is None or outcome.exit_code in policy.exit_codes

@@ -126,6 +126,7 @@ class World:
         self.store = MemoryStateStore()
         self.clock = LoopClock()
         self.lives: list[Life] = []
+        self._engines: list[Orchestrator] = []  # dead ones, too, so that no run of theirs is collected
         self.environ: dict[str, str] = {}
         self.library: dict[str, str] = {}
 
@@ -157,6 +158,7 @@ class World:
             open_log=lambda path: LogWriter(self.settings.logs, path, limit=self.settings.log_limit),
         )
         self.orchestrator = Orchestrator(self.services, self.history, environ=self.environ)
+        self._engines.append(self.orchestrator)
 
     async def crash(self, run_id: str) -> RunDetail:
         """Kill the engine and boot another; returns the run as the history has it then."""

@@ -23,6 +23,7 @@ class Unit:
         input: what the task's input has beyond the state.
         env: what its environment has beyond the step's.
         sub: the workflow that is run for it, None where an agent runs the step's task.
+        way: of a branch, the way whose workflow `sub` is.
     """
 
     step: PlanStep
@@ -30,6 +31,7 @@ class Unit:
     input: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     sub: SubWorkflowPlan | None = None
+    way: str | None = None
 
 
 class Attempt(Protocol):

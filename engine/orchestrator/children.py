@@ -114,7 +114,7 @@ def child_spec(run: RunContext, unit: Unit, number: int) -> ChildSpec:
     return ChildSpec(
         run_id=naming.child_run_id(run.run_id, unit.step.id, unit.item, number),
         plan=plan,
-        parent=ParentLink(run.run_id, unit.step.id, unit.item, number),
+        parent=ParentLink(run.run_id, unit.step.id, unit.item, number, unit.way),
         params=params,
         state={**plan.state, **fields},
         retry_of=run.earlier_children.get((unit.step.id, unit.item)) if number == 1 else None,

@@ -117,6 +117,7 @@ def _parent_data(parent: ParentLink) -> dict[str, Any]:
             "step_id": parent.step_id,
             "item": parent.item,
             "attempt": parent.attempt,
+            "way": parent.way,
         }
     )
 

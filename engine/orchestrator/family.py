@@ -51,6 +51,12 @@ class Family:
         run = await self._history.run(run_id)
         return await self._history.state_at(run.id, run.seq)
 
+    async def way_of(self, run_id: str) -> str | None:
+        """Which way of a branch a child run belongs to; None where there is no such run."""
+        run = await find_run(self._history, run_id)
+        parent = await parent_of(run, self._history) if run is not None else None
+        return parent.way if parent is not None else None
+
     async def end(self, run_id: str) -> None:
         """Cancel a child that its parent does not go on with, to its end.
 

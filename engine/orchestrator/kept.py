@@ -32,7 +32,8 @@ async def parent_of(run: RunRecord, history: Reader) -> ParentLink | None:
     parent = (await created_data(run, history)).get("parent")
     if parent is None:
         return None
-    return ParentLink(parent["run_id"], parent["step_id"], parent.get("item"), parent["attempt"])
+    where = parent["run_id"], parent["step_id"], parent.get("item"), parent["attempt"]
+    return ParentLink(*where, way=parent.get("way"))
 
 
 async def beginning_of(detail: RunDetail, plan: Plan, history: Reader, secrets: Secrets) -> Beginning:

@@ -15,12 +15,13 @@ Recall = Callable[[str, float | None], Awaitable[Remembered | None]]
 
 @dataclass(frozen=True, slots=True)
 class ParentLink:
-    """The attempt of a step (or of an item of it) whose sub-workflow a run is."""
+    """The attempt of a step (or of an item of it) whose sub-workflow a run is; `way` is that of a branch."""
 
     run_id: str
     step_id: str
     item: int | None
     attempt: int
+    way: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ class ChildRuns(Protocol):
 
     async def initial_state(self, run_id: str) -> dict[str, Any]:
         """The state that a child began with."""
+        ...
+
+    async def way_of(self, run_id: str) -> str | None:
+        """Which way of a branch a child run belongs to; None where there is no such run."""
         ...
 
     async def end(self, run_id: str) -> None:

@@ -30,12 +30,14 @@ async def run_child_workflow(
     sub: SubWorkflowPlan,
     track: Track,
     prior: StepRecord | None,
+    *,
+    way: str | None = None,
     conclusion: Callable[[Outcome], Outcome] = lambda outcome: outcome,
 ) -> Outcome:
     """Run a step's workflow to its end, with the step's retries, and record the end of the step.
 
-    What the child gives back is merged as `sub.outputs` says. `conclusion` makes the outcome of the step from
-    that of the child when it completed (a branch's result is its choice).
+    What the child gives back is merged as `sub.outputs` says. Of a branch, `way` is the one whose workflow it
+    is, and `conclusion` makes the outcome of the step from that of the child when it completed.
     """
 
     async def conclude(outcome: Outcome) -> tuple[Outcome, Event]:
@@ -45,6 +47,11 @@ async def run_child_workflow(
 
     # The child's tasks hold slots of their own; one more for the whole of it could wait for them for ever.
     runner = UnitRunner(
-        run, Unit(step, sub=sub), track, slots=Slots(), conclude=conclude, interrupted=run.stopped_outcome
+        run,
+        Unit(step, sub=sub, way=way),
+        track,
+        slots=Slots(),
+        conclude=conclude,
+        interrupted=run.stopped_outcome,
     )
     return await runner.run(prior.attempts if prior else ())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from engine.workflows.plan import Choice, RoutePlan, Scope, Verdict
+from collections.abc import Iterator
+
+from engine.workflows.conditions import Combination, Comparison, Negation, kind_of
+from engine.workflows.plan import Choice, Condition, RoutePlan, Scope, Verdict
+from engine.workflows.wording import listing, shorten
 
 
 def choose(route: RoutePlan, scope: Scope) -> tuple[Choice | None, tuple[str, ...]]:
@@ -20,3 +24,25 @@ def choose(route: RoutePlan, scope: Scope) -> tuple[Choice | None, tuple[str, ..
         if verdict.value:
             return choice, tuple(warnings)
     return route.default, tuple(warnings)
+
+
+def judged(route: RoutePlan, scope: Scope) -> str:
+    """What the conditions look at and what there is, in words: `$.n is the number 5, $.m is missing`."""
+    found: dict[str, str] = {}
+    for choice in route.choices:
+        for comparison in _comparisons(choice.condition):
+            there, value = comparison.path.lookup(scope)
+            source = shorten(comparison.path.source)
+            found.setdefault(source, f"{source} is {kind_of(value) if there else 'missing'}")
+    return listing(found.values())
+
+
+def _comparisons(condition: Condition | None) -> Iterator[Comparison]:
+    match condition:
+        case Comparison():
+            yield condition
+        case Combination():
+            for part in condition.parts:
+                yield from _comparisons(part)
+        case Negation():
+            yield from _comparisons(condition.part)

@@ -21,7 +21,7 @@ from benchmarks.figures import HEADER, Figure
 from engine.clock import isoformat
 from engine.events import Event, EventType
 from engine.history.journal import Journal
-from engine.history.projection import to_json
+from engine.history.moves import to_json
 from engine.history.schema import VERSIONS
 
 THROUGHPUT_TARGET = 20_000

@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 from engine.clock import isoformat
 from engine.errors import HistoryError
 from engine.events import Event, EventType
-from engine.history.projection import describe, to_json
+from engine.history.moves import describe, to_json
 from engine.history.subscription import Subscription
 from engine.history.writer import SYNC_INTERVAL, Entry, Writer, Written, without_document
 

@@ -15,17 +15,10 @@ from typing import Any
 from engine.clock import parse_time
 from engine.errors import IllegalTransitionError
 from engine.events import Event, EventType, RunStatus, StepStatus
+from engine.history.moves import END, as_json, as_text, describe, ending, key_of, move, status_of, to_json
 from engine.history.schema import NO_ITEM
 
 EVENT_COLUMNS = "seq, run_id, type, time, step_id, item, attempt, data"
-
-# Condition and order of the key of each view that an event can move.
-_KEYS: Mapping[str, str] = {
-    "runs": "id = ?",
-    "steps": "run_id = ? AND id = ?",
-    "items": "run_id = ? AND step_id = ? AND number = ?",
-    "attempts": "run_id = ? AND step_id = ? AND item = ? AND number = ?",
-}
 
 
 def project(connection: sqlite3.Connection, event: Event, time: str) -> None:
@@ -63,114 +56,18 @@ def event_from_row(row: tuple[Any, ...]) -> Event:
     )
 
 
-def describe(event: Event) -> str:
-    """`run R, step S, item I, attempt A: type`, for messages."""
-    where = [f"run {event.run_id}"]
-    where += [f"step {event.step_id}"] if event.step_id is not None else []
-    where += [f"item {event.item}"] if event.item is not None else []
-    where += [f"attempt {event.attempt}"] if event.attempt is not None else []
-    return f"{', '.join(where)}: {event.type}"
-
-
-# -- values -------------------------------------------------------------------------------------------
-
-
-def _plain(value: Any) -> Any:
-    """What the JSON encoder does not know by itself: mappings and sets that are not dict or list."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-# ASCII only, so that half characters printed by a task can be stored and come back the same.
-to_json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
-
-
-def _json(value: Any) -> str | None:
-    return None if value is None else to_json(value)
-
-
-def _text(value: Any) -> str | None:
-    """A text as SQLite takes it: half of a surrogate pair (from undecodable output) becomes `?`."""
-    return None if value is None else str(value).encode("utf-8", "replace").decode()
-
-
-# -- moves --------------------------------------------------------------------------------------------
-
-
-def _move(
-    connection: sqlite3.Connection,
-    event: Event,
-    table: str,
-    assignments: str,
-    *values: Any,
-    anyhow: bool = False,
-) -> None:
-    """Set columns of the row that the event is about, if its status is the event's `old`.
-
-    With `anyhow` the status is neither asked for nor set; the row must exist all the same.
-    """
-    key = _key(event, table)
-    sql = f"UPDATE {table} SET {assignments} WHERE {_KEYS[table]}"
-    if anyhow:
-        changed = connection.execute(sql, (*values, *key)).rowcount
-    else:
-        old, new = event.data["old"], event.data["status"]
-        changed = connection.execute(f"{sql} AND status = ?", (*values, *key, str(old))).rowcount
-    if changed == 1:
-        return
-    row = connection.execute(f"SELECT status FROM {table} WHERE {_KEYS[table]}", key).fetchone()
-    found = f"its status is {row[0]!r}" if row else "there is nothing of that name in the history"
-    move = "" if anyhow else f" from {str(old)!r} to {str(new)!r}"
-    raise IllegalTransitionError(f"{describe(event)}{move} was refused: {found}")
-
-
-def _key(event: Event, table: str) -> tuple[Any, ...]:
-    if table == "runs":
-        return (event.run_id,)
-    if table == "steps":
-        return event.run_id, event.step_id
-    if table == "items":
-        return event.run_id, event.step_id, event.item
-    return event.run_id, event.step_id, NO_ITEM if event.item is None else event.item, event.attempt
-
-
-def _status(event: Event, kind: type[RunStatus] | type[StepStatus]) -> str:
-    return kind(event.data["status"]).value
-
-
-_END = "status = ?, reason = ?, error = ?, finished_at = ?, duration = ?"
-
-
-def _ending(event: Event, time: str, kind: type[RunStatus] | type[StepStatus]) -> tuple[Any, ...]:
-    """Values of `_END`."""
-    data = event.data
-    duration = data.get("duration")
-    return (
-        _status(event, kind),
-        _text(data.get("reason")),
-        _text(data.get("error")),
-        time,
-        None if duration is None else float(duration),
-    )
-
-
 # -- runs ---------------------------------------------------------------------------------------------
 
 
 def _run_created(connection: sqlite3.Connection, event: Event, time: str) -> None:
     data = event.data
-    workflow, digest, path = _text(data["workflow"]), _text(data["digest"]), _text(data.get("path"))
-    if (document := data.get("document")) is not None:
-        connection.execute(
-            "INSERT OR IGNORE INTO documents (digest, name, path, text) VALUES (?, ?, ?, ?)",
-            (digest, workflow, path, _text(document)),
-        )
+    workflow, digest, path = as_text(data["workflow"]), as_text(data["digest"]), as_text(data.get("path"))
+    _keep_document(connection, data, digest, workflow)
+    parent = data.get("parent")
     connection.execute(
         "INSERT INTO runs (seq, id, workflow, digest, path, status, backend, source, params, initial_state,"
-        " retry_of, retry_scope, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " retry_of, retry_scope, parent, parent_run_id, scheduled_for, no_cache, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             event.seq,
             event.run_id,
@@ -178,31 +75,46 @@ def _run_created(connection: sqlite3.Connection, event: Event, time: str) -> Non
             digest,
             path,
             RunStatus.PENDING.value,
-            _text(data["backend"]),
-            _text(data.get("source")),
+            as_text(data["backend"]),
+            as_text(data.get("source")),
             to_json(data.get("params") or {}),
             to_json(data.get("state") or {}),
             data.get("retry_of"),
-            _json(data.get("retry_scope")),
+            as_json(data.get("retry_scope")),
+            as_json(parent),
+            parent["run_id"] if parent else None,
+            data.get("scheduled_for"),
+            int(bool(data.get("no_cache"))),
             time,
         ),
     )
+    for name, child in (data.get("children") or {}).items():
+        _keep_document(connection, child, child["digest"], as_text(name))
+        connection.execute(
+            "INSERT INTO run_children (run_id, name, digest, path) VALUES (?, ?, ?, ?)",
+            (event.run_id, as_text(name), child["digest"], as_text(child.get("path"))),
+        )
     connection.executemany(
         "INSERT INTO steps (run_id, id, name, type, ordinal, depends_on, parent, image, command, workers,"
-        " max_concurrency, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " max_concurrency, role, trigger, routes, sub_workflow, status)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 event.run_id,
                 step["id"],
-                _text(step["name"]),
+                as_text(step["name"]),
                 str(step["type"]),
                 step["ordinal"],
                 to_json(list(step.get("depends_on") or ())),
                 step.get("parent"),
-                _text(step.get("image")),
-                _json(step.get("command")),
+                as_text(step.get("image")),
+                as_json(step.get("command")),
                 step.get("workers"),
                 step.get("max_concurrency"),
+                step.get("role") or "main",
+                step.get("trigger"),
+                as_json(step.get("routes")),
+                as_text(step.get("sub_workflow")),
                 StepStatus.PENDING.value,
             )
             for step in data["plan"]
@@ -210,21 +122,40 @@ def _run_created(connection: sqlite3.Connection, event: Event, time: str) -> Non
     )
 
 
+def _keep_document(
+    connection: sqlite3.Connection, data: Mapping[str, Any], digest: str | None, name: str | None
+) -> None:
+    if (document := data.get("document")) is not None:
+        connection.execute(
+            "INSERT OR IGNORE INTO documents (digest, name, path, text) VALUES (?, ?, ?, ?)",
+            (digest, name, as_text(data.get("path")), as_text(document)),
+        )
+
+
+def _run_queued(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    move(connection, event, "runs", "queued = ?", as_text(event.data.get("why")), anyhow=True)
+
+
+def _run_settled(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    move(connection, event, "runs", "settled = ?", to_json(event.data), anyhow=True)
+
+
 def _run_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    values = _status(event, RunStatus), time
-    _move(connection, event, "runs", "status = ?, started_at = coalesce(started_at, ?)", *values)
+    values = status_of(event, RunStatus), time
+    started = "status = ?, started_at = coalesce(started_at, ?), queued = NULL"
+    move(connection, event, "runs", started, *values)
 
 
 def _run_recovered(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    _move(connection, event, "runs", "recoveries = ?", event.data["recoveries"], anyhow=True)
+    move(connection, event, "runs", "recoveries = ?", event.data["recoveries"], anyhow=True)
 
 
 def _run_cancelling(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    _move(connection, event, "runs", "status = ?", _status(event, RunStatus))
+    move(connection, event, "runs", "status = ?", status_of(event, RunStatus))
 
 
 def _run_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    _move(connection, event, "runs", _END, *_ending(event, time, RunStatus))
+    move(connection, event, "runs", f"{END}, queued = NULL", *ending(event, time, RunStatus))
 
 
 def _run_noted(connection: sqlite3.Connection, event: Event, time: str) -> None:
@@ -237,16 +168,21 @@ def _run_noted(connection: sqlite3.Connection, event: Event, time: str) -> None:
 
 
 def _step_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    _move(
+    move(
         connection,
         event,
         "steps",
         "status = ?, started_at = coalesce(started_at, ?), started_seq = coalesce(started_seq, ?),"
-        " next_attempt_at = NULL",
-        _status(event, StepStatus),
+        " next_attempt_at = NULL, waiting = NULL",
+        status_of(event, StepStatus),
         time,
         event.seq,
     )
+
+
+def _step_waiting(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    waiting = {**event.data, "since": time}
+    move(connection, event, "steps", "waiting = ?", to_json(waiting), anyhow=True)
 
 
 def _step_expanded(connection: sqlite3.Connection, event: Event, time: str) -> None:
@@ -260,12 +196,12 @@ def _step_expanded(connection: sqlite3.Connection, event: Event, time: str) -> N
 
 
 def _item_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    _move(
+    move(
         connection,
         event,
         "items",
         "status = ?, started_at = coalesce(started_at, ?), next_attempt_at = NULL",
-        _status(event, StepStatus),
+        status_of(event, StepStatus),
         time,
     )
 
@@ -274,34 +210,50 @@ def _retrying(connection: sqlite3.Connection, event: Event, time: str) -> None:
     """A step or item waits for its next try; its run counts them."""
     data = event.data
     table = "items" if event.type is EventType.ITEM_RETRYING else "steps"
-    _move(
+    move(
         connection,
         event,
         table,
         "status = ?, reason = ?, error = ?, next_attempt_at = ?",
-        _status(event, StepStatus),
-        _text(data.get("reason")),
-        _text(data.get("error")),
+        status_of(event, StepStatus),
+        as_text(data.get("reason")),
+        as_text(data.get("error")),
         data.get("next_attempt_at"),
     )
-    _move(connection, event, "runs", "retries = retries + 1", anyhow=True)
+    move(connection, event, "runs", "retries = retries + 1", anyhow=True)
 
 
-_UNIT_END = f"{_END}, result = ?, exit_code = ?, reused = ?, next_attempt_at = NULL"
+_UNIT_END = (
+    f"{END}, result = ?, exit_code = ?, reused = ?, artifacts = ?, cached_from = ?, next_attempt_at = NULL"
+)
 
 
 def _unit_ending(event: Event, time: str) -> tuple[Any, ...]:
     data = event.data
     return (
-        *_ending(event, time, StepStatus),
-        _json(data.get("result")),
+        *ending(event, time, StepStatus),
+        as_json(data.get("result")),
         data.get("exit_code"),
         int(bool(data.get("reused"))),
+        as_json(data.get("artifacts")),
+        as_json(data.get("cached_from")),
     )
 
 
+def _remember(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    """Keep where a result stands that may be used again."""
+    if (key := event.data.get("cache_key")) is not None:
+        number = NO_ITEM if event.item is None else event.item
+        connection.execute(
+            "INSERT INTO remembered (key, seq, run_id, step_id, item, finished_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (as_text(key), event.seq, event.run_id, event.step_id, number, time),
+        )
+
+
 def _step_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    _move(connection, event, "steps", f"{_UNIT_END}, finished_seq = ?", *_unit_ending(event, time), event.seq)
+    ended = f"{_UNIT_END}, finished_seq = ?, waiting = NULL"
+    move(connection, event, "steps", ended, *_unit_ending(event, time), event.seq)
+    _remember(connection, event, time)
     changes = event.data.get("changes") or {}
     changed, removed = changes.get("set") or {}, changes.get("removed") or ()
     if changed or removed:
@@ -320,7 +272,8 @@ def _step_finished(connection: sqlite3.Connection, event: Event, time: str) -> N
 
 
 def _item_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    _move(connection, event, "items", _UNIT_END, *_unit_ending(event, time))
+    move(connection, event, "items", _UNIT_END, *_unit_ending(event, time))
+    _remember(connection, event, time)
 
 
 # -- attempts and agents ------------------------------------------------------------------------------
@@ -330,31 +283,33 @@ def _attempt_created(connection: sqlite3.Connection, event: Event, time: str) ->
     data = event.data
     connection.execute(
         "INSERT INTO attempts (run_id, step_id, item, number, status, task_id, agent, backend, image,"
-        " command, log, spec_digest, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " command, log, spec_digest, child_run, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *_key(event, "attempts"),
+            *key_of(event, "attempts"),
             StepStatus.PENDING.value,
             data["task_id"],
             data["agent"],
             data["backend"],
-            _text(data.get("image")),
-            _json(data.get("command")),
+            as_text(data.get("image")),
+            as_json(data.get("command")),
             data["log"],
             data.get("spec_digest"),
+            data.get("child_run"),
             time,
         ),
     )
 
 
 def _attempt_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    values = _status(event, StepStatus), time, event.data.get("agent_id")
-    _move(connection, event, "attempts", "status = ?, started_at = ?, agent_id = ?", *values)
+    values = status_of(event, StepStatus), time, event.data.get("agent_id")
+    move(connection, event, "attempts", "status = ?, started_at = ?, agent_id = ?", *values)
 
 
 def _attempt_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
     kept = int(bool(event.data.get("kept")))
-    values = (*_ending(event, time, StepStatus), event.data.get("exit_code"), kept)
-    _move(connection, event, "attempts", f"{_END}, exit_code = ?, kept = ?", *values)
+    values = (*ending(event, time, StepStatus), event.data.get("exit_code"), kept)
+    move(connection, event, "attempts", f"{END}, exit_code = ?, kept = ?", *values)
 
 
 def _agent_removed(connection: sqlite3.Connection, event: Event, time: str) -> None:
@@ -369,12 +324,14 @@ def _agent_removed(connection: sqlite3.Connection, event: Event, time: str) -> N
 
 _PROJECTIONS: Mapping[EventType, Callable[[sqlite3.Connection, Event, str], None]] = {
     EventType.RUN_CREATED: _run_created,
+    EventType.RUN_QUEUED: _run_queued,
     EventType.RUN_STARTED: _run_started,
     EventType.RUN_RECOVERED: _run_recovered,
     EventType.RUN_CANCELLING: _run_cancelling,
+    EventType.RUN_SETTLED: _run_settled,
     EventType.RUN_FINISHED: _run_finished,
     EventType.STEP_STARTED: _step_started,
-    EventType.STEP_WAITING: _run_noted,
+    EventType.STEP_WAITING: _step_waiting,
     EventType.STEP_EXPANDED: _step_expanded,
     EventType.STEP_RETRYING: _retrying,
     EventType.STEP_FINISHED: _step_finished,

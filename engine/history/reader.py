@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from engine.clock import parse_time
 from engine.errors import HistoryError, UsageError
 from engine.events import TERMINAL_RUN, Event, RunStatus
-from engine.history import rows, statistics
+from engine.history import recall, rows, statistics
 from engine.history.connection import ReadConnection, Snapshot
 from engine.history.projection import EVENT_COLUMNS, event_from_row
 from engine.history.records import (
     AttemptRecord,
     ItemRecord,
+    Remembered,
     RunDetail,
     RunRecord,
     StateChange,
@@ -29,6 +31,12 @@ from engine.history.records import (
     WorkflowStats,
 )
 from engine.history.schema import NO_ITEM
+
+
+def utc_now() -> datetime:
+    """The wall time."""
+    return datetime.now(UTC)
+
 
 _UNFINISHED = tuple(status.value for status in RunStatus if status not in TERMINAL_RUN)
 
@@ -42,8 +50,9 @@ class Reader:
     Every method raises HistoryError when the database cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], datetime] = utc_now) -> None:
         self._path = path
+        self._now = now
         self._connection = ReadConnection(path)
         # Figures over all runs take long enough that nobody else should stand behind them.
         self._figures = ReadConnection(path)
@@ -70,9 +79,13 @@ class Reader:
         before: int | None = None,
         workflow: str | None = None,
         status: str | None = None,
+        children: bool = True,
     ) -> list[RunRecord]:
-        """Runs, newest first; for the next page, `before` is the `seq` of the last one of this page."""
-        conditions, values = ["1"], list[Any]()
+        """Runs, newest first; for the next page, `before` is the `seq` of the last one of this page.
+
+        Without `children`, runs that are part of another are left out.
+        """
+        conditions, values = ["1" if children else "parent_run_id IS NULL"], list[Any]()
         for condition, value in (("seq < ?", before), ("workflow = ?", workflow), ("status = ?", status)):
             if value is not None:
                 conditions.append(condition)
@@ -99,6 +112,44 @@ class Reader:
             f"SELECT {rows.RUN} FROM runs WHERE status IN ({places}) ORDER BY seq", _UNFINISHED
         )
         return [rows.run_record(row) for row in found]
+
+    async def children(self, run_id: str) -> list[RunRecord]:
+        """The child runs of a run, oldest first."""
+        found = await self._connection.fetch(
+            f"SELECT {rows.RUN} FROM runs WHERE parent_run_id = ? ORDER BY seq", (run_id,)
+        )
+        return [rows.run_record(row) for row in found]
+
+    async def children_documents(self, run_id: str) -> dict[str, tuple[str, str | None]]:
+        """The workflows that the steps of a run run, as it began with them: text and path by name."""
+        found = await self._connection.fetch(
+            "SELECT c.name, d.text, c.path FROM run_children AS c JOIN documents AS d ON d.digest = c.digest"
+            " WHERE c.run_id = ? ORDER BY c.name",
+            (run_id,),
+        )
+        return {name: (text, path) for name, text, path in found}
+
+    async def last_scheduled(self, workflow: str) -> datetime | None:
+        """The newest time of its schedule at which a workflow was started, None if there is none."""
+        found = await self._connection.fetch(
+            "SELECT max(scheduled_for) FROM runs WHERE workflow = ? AND scheduled_for IS NOT NULL",
+            (workflow,),
+        )
+        return parse_time(found[0][0]) if found and found[0][0] is not None else None
+
+    async def waiting_gates(self, run_id: str | None = None) -> list[StepRecord]:
+        """Steps, of one run or of all, that wait for a person now."""
+        condition, values = ("AND run_id = ?", (run_id,)) if run_id is not None else ("", ())
+        found = await self._connection.fetch(
+            f"SELECT {rows.STEP} FROM steps WHERE status = 'running' AND waiting IS NOT NULL"
+            f" AND json_extract(waiting, '$.why') = 'approval' {condition} ORDER BY started_seq",
+            values,
+        )
+        return [rows.step_record(row) for row in found]
+
+    async def recall(self, key: str, max_age: float | None = None) -> Remembered | None:
+        """The newest result of completed work under a cache key, unless older than `max_age` seconds."""
+        return await recall.recall(self._connection, key, max_age, self._now())
 
     async def retries(self, run_id: str) -> list[RunRecord]:
         """The runs that are retries of a run, oldest first."""
@@ -265,7 +316,9 @@ _BEYOND = 2**63 - 1
 
 async def _find(snapshot: Snapshot, ref: str) -> RunRecord:
     if ref == "last":
-        found = await snapshot.fetch(f"SELECT {rows.RUN} FROM runs ORDER BY seq DESC LIMIT 1")
+        found = await snapshot.fetch(
+            f"SELECT {rows.RUN} FROM runs WHERE parent_run_id IS NULL ORDER BY seq DESC LIMIT 1"
+        )
     else:
         # The exact id first: it may be the beginning of another.
         found = await snapshot.fetch(

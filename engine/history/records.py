@@ -35,6 +35,7 @@ class AttemptRecord:
     finished_at: str | None = None
     duration: float | None = None
     kept: bool = False
+    child_run: str | None = None
 
     def to_json(self) -> dict[str, JSON]:
         """The attempt as `show --json` prints it."""
@@ -48,6 +49,7 @@ class AttemptRecord:
             "task_id": self.task_id,
             "started_at": self.started_at,
             "finished_at": self.finished_at,
+            "child_run": self.child_run,
         }
 
 
@@ -69,6 +71,8 @@ class ItemRecord:
     finished_at: str | None = None
     duration: float | None = None
     reused: bool = False
+    artifacts: tuple[dict[str, JSON], ...] = ()
+    cached_from: dict[str, JSON] | None = None
     attempts: tuple[AttemptRecord, ...] = ()
 
     def to_json(self) -> dict[str, JSON]:
@@ -80,13 +84,24 @@ class ItemRecord:
             "reason": self.reason,
             "error": self.error,
             "result": self.result,
+            "reused": self.reused,
+            "cached_from": self.cached_from,
+            "artifacts": list(self.artifacts),
             "attempts": [attempt.to_json() for attempt in self.attempts],
         }
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One step of a run."""
+    """One step of a run.
+
+    Attributes:
+        role: `main`, `on_failure` or `finally`.
+        routes: of a decision or branch: `[{label, targets, workflow?}]`.
+        waiting: what it waits for now: the data of its `step.waiting`, and `since`.
+        artifacts: `[{name, size}]`.
+        cached_from: where a reused result was remembered from: `{run_id, step_id, item?}`.
+    """
 
     run_id: str
     id: str
@@ -109,6 +124,13 @@ class StepRecord:
     command: JSON = None
     workers: int | None = None
     max_concurrency: int | None = None
+    role: str = "main"
+    trigger: str | None = None
+    routes: JSON = None
+    sub_workflow: str | None = None
+    waiting: dict[str, JSON] | None = None
+    artifacts: tuple[dict[str, JSON], ...] = ()
+    cached_from: dict[str, JSON] | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     items: tuple[ItemRecord, ...] = ()
 
@@ -123,6 +145,14 @@ class StepRecord:
             "error": self.error,
             "result": self.result,
             "reused": self.reused,
+            "cached_from": self.cached_from,
+            "role": self.role,
+            "depends_on": list(self.depends_on),
+            "trigger": self.trigger,
+            "routes": self.routes,
+            "sub_workflow": self.sub_workflow,
+            "waiting": self.waiting,
+            "artifacts": list(self.artifacts),
             "started_at": self.started_at,
             "finished_at": self.finished_at,
             "attempts": [attempt.to_json() for attempt in self.attempts],
@@ -131,8 +161,30 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ParentRecord:
+    """The attempt of another run whose sub-workflow a run is."""
+
+    run_id: str
+    step_id: str
+    attempt: int
+    item: int | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """The link as `show --json` prints it."""
+        return {"run_id": self.run_id, "step_id": self.step_id, "item": self.item, "attempt": self.attempt}
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run, without its steps: what lists show. `seq` is the number of its first event."""
+    """One run, without its steps: what lists show.
+
+    Attributes:
+        seq: the number of its first event.
+        parent: whose sub-workflow it is, None for a run of its own.
+        scheduled_for: the time of the schedule that started it.
+        queued: why it waits before its start.
+        settled: what its own steps came to, once they have ended and handler steps have their turn.
+    """
 
     id: str
     workflow: str
@@ -154,6 +206,10 @@ class RunRecord:
     retry_scope: JSON = None
     settled: dict[str, JSON] | None = None
     seq: int = 0
+    parent: ParentRecord | None = None
+    scheduled_for: str | None = None
+    no_cache: bool = False
+    queued: str | None = None
 
     def to_json(self) -> dict[str, JSON]:
         """The run as `history --json` prints it."""
@@ -166,6 +222,10 @@ class RunRecord:
             "backend": self.backend,
             "params": self.params,
             "retry_of": self.retry_of,
+            "parent": self.parent.to_json() if self.parent else None,
+            "scheduled_for": self.scheduled_for,
+            "queued": self.queued,
+            "settled": self.settled,
             "created_at": self.created_at,
             "started_at": self.started_at,
             "finished_at": self.finished_at,

@@ -14,14 +14,22 @@ from engine.history.logs import log_file
 
 
 async def delete_run(journal: Journal, logs: Path, run_id: str, *, artifacts: Path) -> None:
-    """Delete a run that is over: events, views, its document if no other run has it, its logs and artifacts.
+    """Delete a run that is over, and its child runs: events, views, documents no other has, logs, artifacts.
 
     Raises:
-        UsageError: there is no such run, it is not over, or it kept agents that are still there.
+        UsageError: there is no such run, it is not over, it kept agents that are still there, or it is the
+            child of another that stays.
         HistoryError: the database or the files could not be changed.
     """
+    await journal.maintain(lambda connection: _require_no_parent(connection, run_id))
+    await _delete(journal, logs, run_id, artifacts)
+
+
+async def _delete(journal: Journal, logs: Path, run_id: str, artifacts: Path) -> None:
     directories = {"logs": log_file(logs, run_id), "artifacts": log_file(artifacts, run_id)}
     await journal.maintain(lambda connection: _require_deletable(connection, run_id))
+    for child in await journal.maintain(lambda connection: _children(connection, run_id)):
+        await _delete(journal, logs, child, artifacts)
     # Files first: a crash in between leaves a run without them, which can be deleted again, and never
     # files that no run leads to.
     for what, directory in directories.items():
@@ -37,12 +45,29 @@ async def delete_run(journal: Journal, logs: Path, run_id: str, *, artifacts: Pa
     await journal.maintain(lambda connection: _delete_rows(connection, run_id))
 
 
-def _require_deletable(connection: sqlite3.Connection, run_id: str) -> str:
-    """The digest of the run's document, if the run may go."""
-    row = connection.execute("SELECT status, digest FROM runs WHERE id = ?", (run_id,)).fetchone()
+def _children(connection: sqlite3.Connection, run_id: str) -> list[str]:
+    found = connection.execute("SELECT id FROM runs WHERE parent_run_id = ? ORDER BY seq", (run_id,))
+    return [child for (child,) in found]
+
+
+def _require_no_parent(connection: sqlite3.Connection, run_id: str) -> None:
+    row = connection.execute(
+        "SELECT runs.parent_run_id FROM runs JOIN runs AS parents ON parents.id = runs.parent_run_id"
+        " WHERE runs.id = ?",
+        (run_id,),
+    ).fetchone()
+    if row is not None:
+        raise UsageError(
+            f"run {run_id} is part of run {row[0]}", hint=f"delete run {row[0]}, which takes it along"
+        )
+
+
+def _require_deletable(connection: sqlite3.Connection, run_id: str) -> None:
+    """Raise UsageError unless the run may go."""
+    row = connection.execute("SELECT status FROM runs WHERE id = ?", (run_id,)).fetchone()
     if row is None:
         raise UsageError(f"there is no run {run_id!r}")
-    status, digest = row
+    (status,) = row
     if status not in TERMINAL_RUN:
         raise UsageError(f"run {run_id} is {status}: only runs that are over can be deleted")
     (kept,) = connection.execute(
@@ -53,14 +78,21 @@ def _require_deletable(connection: sqlite3.Connection, run_id: str) -> str:
             f"run {run_id} still has {kept} kept agents, which only its history leads to",
             hint=f"remove them first: agentainer cleanup {run_id}",
         )
-    return str(digest)
 
 
 def _delete_rows(connection: sqlite3.Connection, run_id: str) -> None:
-    digest = _require_deletable(connection, run_id)
+    _require_deletable(connection, run_id)
+    digests = [
+        digest
+        for (digest,) in connection.execute(
+            "SELECT digest FROM runs WHERE id = ? UNION SELECT digest FROM run_children WHERE run_id = ?",
+            (run_id, run_id),
+        )
+    ]
     connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))  # the other views go with it
     connection.execute("DELETE FROM events WHERE run_id = ?", (run_id,))
-    connection.execute(
-        "DELETE FROM documents WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE digest = ?)",
-        (digest, digest),
+    connection.executemany(
+        "DELETE FROM documents WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE digest = ?)"
+        " AND NOT EXISTS (SELECT 1 FROM run_children WHERE digest = ?)",
+        [(one, one, one) for one in digests],
     )

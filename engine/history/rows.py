@@ -6,7 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from engine.history.records import AttemptRecord, ItemRecord, RunRecord, StateChange, StepRecord
+from engine.history.records import (
+    AttemptRecord,
+    ItemRecord,
+    ParentRecord,
+    RunRecord,
+    StateChange,
+    StepRecord,
+)
 from engine.history.schema import NO_ITEM
 
 Row = tuple[Any, ...]
@@ -24,6 +31,14 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
+def _parent(text: str | None) -> ParentRecord | None:
+    return None if text is None else ParentRecord(**json.loads(text))
+
+
+def _artifacts(text: str | None) -> tuple[dict[str, Any], ...]:
+    return () if text is None else tuple(json.loads(text))
+
+
 # How a column becomes the field of a record, where it is not the same value.
 _DECODE: dict[str, Callable[[Any], Any]] = {
     "params": _value,
@@ -38,6 +53,13 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
     "item": _item,
     "reused": bool,
     "kept": bool,
+    "no_cache": bool,
+    "parent_link": _parent,
+    "settled": _value,
+    "routes": _value,
+    "waiting": _value,
+    "artifacts": _artifacts,
+    "cached_from": _value,
 }
 
 # Seconds something took: as the engine measured, else between the wall times, which may have jumped.
@@ -48,14 +70,18 @@ DURATION = (
 # Columns whose field in the record has another name.
 _FIELDS = {"number": "index", "changed": "set"}
 
+# The parent of a run is a link, that of a step an id.
+_LINKS = {"parent_link": "parent"}
+_SQL = {"duration": f"{DURATION} AS duration", "parent_link": "parent"}
+
 
 class Columns:
     """The columns of one record: as text for a SELECT, and as the way from a row to its fields."""
 
     def __init__(self, columns: str, *, renamed: bool = False) -> None:
         names = columns.replace(",", " ").split()
-        self._sql = ", ".join(f"{DURATION} AS duration" if name == "duration" else name for name in names)
-        self._fields = [_FIELDS.get(name, name) if renamed else name for name in names]
+        self._sql = ", ".join(_SQL.get(name, name) for name in names)
+        self._fields = [_FIELDS.get(name, name) if renamed else _LINKS.get(name, name) for name in names]
         self._decoders = [(i, _DECODE[name]) for i, name in enumerate(names) if name in _DECODE]
 
     def __str__(self) -> str:
@@ -71,20 +97,22 @@ class Columns:
 
 RUN = Columns(
     "id, workflow, digest, status, backend, reason, error, path, params, retry_of, recoveries, created_at,"
-    " started_at, finished_at, duration, retries, source, retry_scope, seq"
+    " started_at, finished_at, duration, retries, source, retry_scope, seq, parent_link, scheduled_for,"
+    " no_cache, queued, settled"
 )
 STEP = Columns(
     "run_id, id, name, type, ordinal, status, depends_on, parent, reason, error, result, exit_code, reused,"
-    " next_attempt_at, started_at, finished_at, duration, image, command, workers, max_concurrency"
+    " next_attempt_at, started_at, finished_at, duration, image, command, workers, max_concurrency,"
+    " role, trigger, routes, sub_workflow, waiting, artifacts, cached_from"
 )
 ITEM = Columns(
     "run_id, step_id, number, value, status, reason, error, result, exit_code, reused, next_attempt_at,"
-    " started_at, finished_at, duration",
+    " started_at, finished_at, duration, artifacts, cached_from",
     renamed=True,
 )
 ATTEMPT = Columns(
     "run_id, step_id, item, number, status, task_id, agent, backend, log, reason, exit_code, error, agent_id,"
-    " image, created_at, started_at, finished_at, duration, kept"
+    " image, created_at, started_at, finished_at, duration, kept, child_run"
 )
 CHANGE = Columns("seq, step_id, changed, removed, collections", renamed=True)
 

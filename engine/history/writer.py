@@ -20,7 +20,8 @@ from engine.errors import AgentainerError, HistoryError
 from engine.events import Event, EventType
 from engine.history.database import connect_writer, explain
 from engine.history.migrations import migrate
-from engine.history.projection import EVENT_COLUMNS, describe, project
+from engine.history.moves import describe
+from engine.history.projection import EVENT_COLUMNS, project
 from engine.history.schema import VERSIONS
 
 # Commits that only reach the operating system may follow a synced one for this many seconds.
@@ -333,5 +334,8 @@ def _as_kept(event: Event) -> Event:
 
 
 def without_document(event: Event) -> dict[str, object]:
-    """The data of a RUN_CREATED as it is kept: the text is in the documents table."""
-    return {key: value for key, value in event.data.items() if key != "document"}
+    """The data of a RUN_CREATED as it is kept: the texts are in the documents table."""
+    kept = {key: value for key, value in event.data.items() if key != "document"}
+    if children := kept.get("children"):
+        kept["children"] = {name: {**child, "document": None} for name, child in children.items()}
+    return kept

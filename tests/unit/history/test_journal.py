@@ -17,7 +17,7 @@ from engine.clock import isoformat
 from engine.errors import HistoryError, IllegalTransitionError
 from engine.events import Event, EventType
 from engine.history.journal import Journal
-from engine.history.projection import to_json
+from engine.history.moves import to_json
 from engine.history.reader import Reader
 from engine.history.writer import Entry, Writer
 from tests.unit.history.story import Story

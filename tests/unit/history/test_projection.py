@@ -16,7 +16,8 @@ from engine.clock import isoformat
 from engine.errors import IllegalTransitionError
 from engine.events import TERMINAL_STEP, Event, EventType
 from engine.history.journal import Journal
-from engine.history.projection import rebuild, to_json
+from engine.history.moves import to_json
+from engine.history.projection import rebuild
 from engine.history.reader import Reader
 from engine.history.writer import Entry, Writer
 from tests.unit.history.story import Story

@@ -62,6 +62,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         slots=Slots.of(settings.max_tasks),
         instance=instance_id(settings.home),
         open_log=lambda path: LogWriter(settings.logs, path, limit=settings.log_limit),
+        recall=history.recall,
     )
     services.artifacts.forget_unfinished()
     orchestrator = Orchestrator(services, history)

@@ -162,12 +162,13 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class ParentRecord:
-    """The attempt of another run whose sub-workflow a run is."""
+    """The attempt of another run whose sub-workflow a run is; of a branch, `way` is the choice that named it."""
 
     run_id: str
     step_id: str
     attempt: int
     item: int | None = None
+    way: str | None = None
 
     def to_json(self) -> dict[str, JSON]:
         """The link as `show --json` prints it."""

@@ -162,7 +162,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class ParentRecord:
-    """The attempt of another run whose sub-workflow a run is; of a branch, `way` is the choice that named it."""
+    """The attempt of another run whose sub-workflow a run is; `way` is the choice of a branch."""
 
     run_id: str
     step_id: str

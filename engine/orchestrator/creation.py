@@ -54,10 +54,15 @@ class Beginning:
     earlier_children: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
 
     @property
-    def queues_for_schedule(self) -> bool:
-        """Whether it was started by a schedule whose runs never overlap others of the workflow."""
+    def is_scheduled(self) -> bool:
+        """Whether the workflow's schedule started it."""
+        return self.source == SCHEDULE
+
+    @property
+    def waits_for_schedule(self) -> bool:
+        """Whether it waits for the end of the runs that the schedule started before."""
         schedule = self.plan.schedule
-        return self.source == SCHEDULE and schedule is not None and schedule.overlap is not Overlap.SKIP
+        return self.is_scheduled and schedule is not None and schedule.overlap is not Overlap.SKIP
 
     def created(self, backend: str, now: datetime) -> Event:
         """The event that makes the run."""

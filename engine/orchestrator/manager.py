@@ -301,13 +301,18 @@ class Orchestrator:
         return live
 
     def _take_place(self, begin: Beginning, run: RunRecord, context: RunContext) -> None:
-        limit, why = begin.plan.max_active_runs, "max_active_runs"
-        if begin.queues_for_schedule:
-            limit, why = 1, "schedule"
         parent = begin.parent.run_id if begin.parent is not None else None
-        begun = run.status != RunStatus.PENDING
-        self.queue.enter(begin.run_id, begin.plan.workflow, limit, parent=parent, begun=begun)
+        self.queue.enter(
+            begin.run_id,
+            begin.plan.workflow,
+            limit=begin.plan.max_active_runs,
+            parent=parent,
+            scheduled=begin.is_scheduled,
+            alone=begin.waits_for_schedule,
+            begun=run.status != RunStatus.PENDING,
+        )
         if self.queue.is_waiting(begin.run_id):
+            why = "schedule" if begin.waits_for_schedule else "max_active_runs"
             context.record(context.event(EventType.RUN_QUEUED, why=why))
 
     async def _in_turn(self, executor: RunExecutor) -> RunStatus:

@@ -16,6 +16,8 @@ class Place:
         workflow: its name; every run of that name counts, whatever its document.
         limit: active runs of the workflow, this one included, beyond which it waits; 0 = it never waits.
         ancestors: the runs that it is a part of. They wait for it, so it never waits for them.
+        scheduled: whether the workflow's schedule started it.
+        alone: whether it waits for those that the schedule started before.
         turn: set once it may start.
     """
 
@@ -23,6 +25,8 @@ class Place:
     workflow: str
     limit: int = 0
     ancestors: frozenset[str] = frozenset()
+    scheduled: bool = False
+    alone: bool = False
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -35,22 +39,28 @@ class RunQueue:
         self._waiting: defaultdict[str, dict[str, Place]] = defaultdict(dict)
 
     def enter(
-        self, run_id: str, workflow: str, limit: int, *, parent: str | None = None, begun: bool = False
-    ) -> Place:
-        """Give a run its place. Its `turn` is set if it may start at once.
+        self,
+        run_id: str,
+        workflow: str,
+        *,
+        limit: int = 0,
+        parent: str | None = None,
+        scheduled: bool = False,
+        alone: bool = False,
+        begun: bool = False,
+    ) -> None:
+        """Give a run its place; see `Place`.
 
         A run that has `begun` already, under an engine before this one, counts at once and never waits.
         """
-        known = self._places.get(run_id)
-        if known is not None:  # reserved when this engine started
-            return known
-        place = Place(run_id, workflow, limit, self._ancestors(parent))
+        if run_id in self._places:  # taken when this engine started
+            return
+        place = Place(run_id, workflow, limit, self._ancestors(parent), scheduled, alone)
         self._places[run_id] = place
         if begun or self._has_room(place):
             self._start(place)
         else:
             self._waiting[workflow][run_id] = place
-        return place
 
     def leave(self, run_id: str) -> None:
         """A run is over, or will not start: those behind it move up."""
@@ -80,13 +90,11 @@ class RunQueue:
         place = self._places.get(run_id)
         return place is not None and run_id in self._waiting[place.workflow]
 
-    def active(self, workflow: str) -> list[str]:
-        """The active runs of a workflow, in the order in which they became so."""
-        return list(self._active[workflow])
-
-    def waiting(self, workflow: str) -> list[str]:
-        """The runs of a workflow that wait, the next one first."""
-        return list(self._waiting[workflow])
+    def scheduled(self, workflow: str) -> tuple[list[str], list[str]]:
+        """The runs that a workflow's schedule has started: those that are active, those that wait."""
+        places = self._active[workflow].values(), self._waiting[workflow].values()
+        active, waiting = ([place.run_id for place in some if place.scheduled] for some in places)
+        return active, waiting
 
     # -- inside ---------------------------------------------------------------------------------------
 
@@ -97,6 +105,8 @@ class RunQueue:
         return frozenset({parent}) | (above.ancestors if above is not None else frozenset())
 
     def _has_room(self, place: Place) -> bool:
+        if self._is_behind_schedule(place):
+            return False
         if not place.limit:
             return True
         active = self._active[place.workflow].keys()
@@ -104,8 +114,19 @@ class RunQueue:
         if len(active) - len(own) >= place.limit:
             return False
         # A part of an active run goes before those that wait for that run's end.
-        first = next(iter(self._waiting[place.workflow]), place.run_id)
-        return bool(own) or first == place.run_id
+        return bool(own) or not self._is_behind_others(place)
+
+    def _is_behind_schedule(self, place: Place) -> bool:
+        return place.alone and any(other.scheduled for other in self._active[place.workflow].values())
+
+    def _is_behind_others(self, place: Place) -> bool:
+        """Whether one waits for room that came before."""
+        for other in self._waiting[place.workflow].values():
+            if other is place:
+                return False
+            if not self._is_behind_schedule(other):
+                return True
+        return False
 
     def _start(self, place: Place) -> None:
         self._active[place.workflow][place.run_id] = place

@@ -9,6 +9,7 @@ from engine.events import RunStatus
 from engine.history.reader import Reader
 from engine.history.records import RunRecord
 from engine.orchestrator.context import Services, Stop
+from engine.orchestrator.creation import SCHEDULE
 from engine.orchestrator.kept import parent_of, plan_of
 from engine.orchestrator.leftovers import reap
 from engine.orchestrator.manager import Orchestrator
@@ -50,7 +51,11 @@ class Recovery:
             if run.status != RunStatus.PENDING:  # before those that wait for room can take it
                 parent = parents[run.id]
                 self._orchestrator.queue.enter(
-                    run.id, run.workflow, 0, parent=parent.run_id if parent else None, begun=True
+                    run.id,
+                    run.workflow,
+                    parent=parent.run_id if parent else None,
+                    scheduled=run.source == SCHEDULE,
+                    begun=True,
                 )
         for run in runs:  # a parent is older than its children
             parent = parents[run.id]

@@ -214,11 +214,10 @@ class Scheduler:
         timer.aim(now)
 
     async def _start(self, timer: _Timer, time: datetime) -> None:
-        """Start a run for a time, unless runs of the workflow are in its way."""
-        plan, queue = timer.plan, self._orchestrator.queue
-        waiting = queue.waiting(plan.workflow)
-        busy = [*queue.active(plan.workflow), *waiting]
-        overlap = timer.schedule.overlap
+        """Start a run for a time, unless earlier ones of the schedule are in its way."""
+        plan, overlap = timer.plan, timer.schedule.overlap
+        active, waiting = self._orchestrator.queue.scheduled(plan.workflow)
+        busy = [*active, *waiting]
         if busy and overlap is Overlap.SKIP:
             self._complain(timer, f"did not run at {isoformat(time)}: run {busy[0]} had not ended")
             return
@@ -228,7 +227,8 @@ class Scheduler:
         timer.problem = ""
         try:
             if overlap is Overlap.CANCEL_PREVIOUS:
-                await self._cancel(busy)
+                for run_id in busy:
+                    await self._orchestrator.cancel(run_id, by="its schedule, whose next time has come")
             params = resolve_params(plan, timer.schedule.params)
             timer.last_run = await self._orchestrator.start(plan, params, source=SCHEDULE, scheduled_for=time)
         except AgentainerError as error:
@@ -238,12 +238,6 @@ class Scheduler:
             self._complain(
                 timer, f"could not be started at {isoformat(time)}: {type(error).__name__}: {error}"
             )
-
-    async def _cancel(self, run_ids: list[str]) -> None:
-        for run_id in run_ids:
-            context = self._orchestrator.context_of(run_id)
-            if context is not None and context.parent is None:
-                await self._orchestrator.cancel(run_id, by="its schedule, whose next time has come")
 
     def _complain(self, timer: _Timer, what: str) -> None:
         timer.problem = what

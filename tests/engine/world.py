@@ -116,7 +116,7 @@ class World:
     """One engine on the loop's virtual time.
 
     `behaviour` scripts its agents, `environ` has the values of secrets, `library` the workflows that others
-    run, by name. Tests read with `history`, which is the engine's own reader.
+    run, by name. Tests read with `history`.
     """
 
     def __init__(self, loop: VirtualTimeLoop, home: Path, behaviour: Behaviour, **settings: Any) -> None:
@@ -157,7 +157,8 @@ class World:
             instance="world",
             open_log=lambda path: LogWriter(self.settings.logs, path, limit=self.settings.log_limit),
         )
-        self.orchestrator = Orchestrator(self.services, self.history, environ=self.environ)
+        reader: Any = Mortal(self.history, self.life)
+        self.orchestrator = Orchestrator(self.services, reader, environ=self.environ)
         self._engines.append(self.orchestrator)
 
     async def crash(self, run_id: str) -> RunDetail:

@@ -35,7 +35,11 @@ def judge(step: PlanStep, outcomes: Mapping[str, Outcome], tolerated: Tolerated)
     }
     bad = [name for name, outcome in upstreams.items() if is_broken(outcome)]
     if step.trigger is None:
-        return _by_default(step, upstreams, [name for name in bad if not tolerated(name)], chosen=chosen)
+        # What was skipped for a failure hands it on, whatever it would have done about one of its own.
+        untolerated = [
+            name for name in bad if upstreams[name].status is not StepStatus.FAILED or not tolerated(name)
+        ]
+        return _by_default(step, upstreams, untolerated, chosen=chosen)
     return _by_trigger(step, upstreams, bad)
 
 

@@ -67,12 +67,10 @@ class RunExecutor:
         self._created_at = prior.run.created_at
         self._elapsed = elapsed
         self._began = services.clock.monotonic()
-        self._top = {
-            step.id: self._top_level(step) for step in plan.steps.values() if step.parent is not None
-        }
 
     async def run(self) -> RunStatus:
         """Run to the end; returns the terminal status, which is in the journal by then."""
+        self._began = self._services.clock.monotonic()  # it may have waited for its turn
         try:
             end = await self._steps()
         except Exception as error:
@@ -105,8 +103,11 @@ class RunExecutor:
         return await kind_of(step).run(self.context, step, prior)
 
     def close(self, step: PlanStep, outcome: Outcome) -> None:
-        """Record the end of a step that will not run (any more)."""
-        self.context.record(track_of(self.context, step, self._prior.get(step.id)).finished(outcome))
+        """Record the end of a step that does not end by itself, and of its members. Nothing if it has ended."""
+        track = track_of(self.context, step, self._prior.get(step.id))
+        if track.status.is_terminal:
+            return
+        self.context.record(track.finished(outcome))
         for member in (self._plan.steps[member] for member in step.members):
             if member.id not in self.context.outcomes:
                 self.close(member, outcome)
@@ -130,7 +131,7 @@ class RunExecutor:
                 end, failed_step = await self._own_steps(known)
             else:
                 end, failed_step = _settled_end(self._settled)
-            handlers = Handlers(run, self, known, self._top)
+            handlers = Handlers(run, self, known)
             if not handlers.there:
                 return end
             return await handlers.run(end, failed_step, again=self._settled is not None)
@@ -142,7 +143,7 @@ class RunExecutor:
         run = self.context
         timer: asyncio.TimerHandle | None = None
         nodes = steps_of(run, StepRole.MAIN)
-        graph = Graph(run, nodes, known, self, self._top)
+        graph = Graph(run, nodes, known, self)
         if self._plan.timeout is not None:
             left = max(0.0, self._plan.timeout - self._elapsed)
             run.deadline = self._services.clock.monotonic() + left
@@ -197,7 +198,7 @@ class RunExecutor:
         run.record(*track.started())
         members = [self._plan.steps[member] for member in step.members]
         known = {member.id: run.outcomes[member.id] for member in members if member.id in run.outcomes}
-        graph = Graph(run, members, known, self, {})
+        graph = Graph(run, members, known, self)
         try:
             outcomes = await graph.run()
         except asyncio.CancelledError:
@@ -289,11 +290,6 @@ class RunExecutor:
                 for step in self._plan.steps.values()
             ],
         }
-
-    def _top_level(self, step: PlanStep) -> str:
-        while step.parent is not None:
-            step = self._plan.steps[step.parent]
-        return step.id
 
 
 def _first_failure(outcomes: Mapping[str, Outcome], step: PlanStep) -> Outcome | None:

@@ -15,8 +15,9 @@ from engine.workflows.plan import PlanStep
 
 
 def track_of(run: RunContext, step: PlanStep, prior: StepRecord | None) -> Track:
-    """The moves of a step, from where the history has it."""
-    return Track(run, step.id, status=StepStatus(prior.status) if prior else StepStatus.PENDING)
+    """The moves of a step, from where this engine has brought it, or else an earlier one."""
+    before = StepStatus(prior.status) if prior else StepStatus.PENDING
+    return Track(run, step.id, status=run.standing.get(step.id, before))
 
 
 async def conclude_step(

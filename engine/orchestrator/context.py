@@ -15,10 +15,11 @@ from engine.errors import Reason, StateStoreError
 from engine.events import Event, EventSink, EventType, StepStatus
 from engine.history.logs import LogWriter
 from engine.history.records import Remembered
+from engine.orchestrator.aftermath import Aftermath, aftermath_of
 from engine.orchestrator.approvals import Approvals
 from engine.orchestrator.artifacts import ArtifactStore, has_artifacts
 from engine.orchestrator.masking import mask_event
-from engine.orchestrator.outcome import Outcome, cancelled
+from engine.orchestrator.outcome import Outcome, cancelled, skipped
 from engine.orchestrator.ports import ChildRuns, ParentLink, Recall, nothing_remembered
 from engine.orchestrator.secrets import NO_SECRETS, Secrets
 from engine.orchestrator.slots import Slots
@@ -119,6 +120,8 @@ class RunContext:
         self._steps_scope: dict[str, dict[str, Any]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._on_stop: list[Callable[[], None]] = []
+        self._aftermath = Aftermath()
+        self.standing: dict[str, StepStatus] = {}  # of the steps that this engine has moved
         self.verdict: Mapping[str, Any] | None = None  # `run` in the scope of handler steps
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -242,8 +245,16 @@ class RunContext:
         if self.stop is not None and stop.rank <= self.stop.rank:
             return
         self.stop = stop
+        if stop.failed_step is not None:
+            self._aftermath = aftermath_of(stop.failed_step, self.plan.steps)
         for callback in self._on_stop:
             callback()
+
+    def goes_on(self, step_id: str) -> bool:
+        """Whether a step may run: under a stop, only what was asked to run after just that failure."""
+        if self.stop is None:
+            return True
+        return self.stop.failed_step is not None and step_id in self._aftermath.going_on
 
     def step_failed(self, step: PlanStep, outcome: Outcome) -> None:
         """Let a failed step stop the run where its failure strategy says so."""
@@ -251,14 +262,15 @@ class RunContext:
             message = f"step {step.id!r} failed: {outcome.error}"
             self.request_stop(Stop(outcome.reason or Reason.TASK_FAILED, message, failed_step=step.id))
 
-    def begin_handlers(self, verdict: Mapping[str, Any], seconds: float) -> None:
-        """The run's own steps are over: what stopped them does not stop those that come now.
+    def begin_handlers(self, verdict: Mapping[str, Any], seconds: float, *, outlive: bool) -> None:
+        """The run's own steps are over: the handler steps come now.
 
         Args:
             verdict: what the run is going to end as, for the scope and the environment of the steps.
             seconds: what they have together.
+            outlive: whether the present stop is that of the run's own steps, which does not stop these.
         """
-        if self.stop is not None and not self.stop.is_platform:
+        if self.stop is not None and outlive and not self.stop.is_platform:
             self.stop = None
         self._on_stop.clear()
         self.verdict = verdict
@@ -271,6 +283,13 @@ class RunContext:
             f"AGENTAINER_RUN_{key.upper()}": "" if value is None else str(value)
             for key, value in (self.verdict or {}).items()
         }
+
+    def never_started(self, step_id: str) -> Outcome:
+        """The outcome of a step that the stop kept from its turn."""
+        stop = self.stop
+        if stop is not None and stop.failed_step is not None and step_id in self._aftermath.behind:
+            return skipped(Reason.UPSTREAM_FAILED, stop.message)
+        return self.stopped_outcome()
 
     def stopped_outcome(self) -> Outcome:
         """The outcome of a step or item that the stop interrupted."""
@@ -365,6 +384,8 @@ class Track:
             type_, self._step_id, self._item, old=self.status.value, status=new.value, **data
         )
         self.status = new
+        if self._item is None:
+            self._run.standing[self._step_id] = new
         return event
 
 

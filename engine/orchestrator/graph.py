@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from engine.errors import Reason
 from engine.events import StepStatus
-from engine.orchestrator.context import RunContext
-from engine.orchestrator.outcome import Outcome, cancelled, skipped
+from engine.orchestrator.context import RunContext, Stop
+from engine.orchestrator.outcome import Outcome, failed
+from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.triggers import failure_is_tolerated, judge
-from engine.workflows.plan import PlanStep, Trigger
+from engine.workflows.plan import PlanStep
 
+_log = logging.getLogger("agentainer")
+
+# Why a step is not run counts more than the stop that would have kept it from running, too.
 _ROUTED = (Reason.BRANCH_NOT_TAKEN, Reason.CONDITION_FALSE)
 
 
@@ -25,7 +31,11 @@ class StepExecutor(Protocol):
         ...
 
     def close(self, step: PlanStep, outcome: Outcome) -> None:
-        """Record the end of a step that never started."""
+        """Record the end of a step that does not end by itself. Does nothing if it has ended."""
+        ...
+
+    async def abandon(self, step: PlanStep) -> None:
+        """End what an interrupted engine had begun of a step that does not go on, but not the step itself."""
         ...
 
 
@@ -37,48 +47,49 @@ class Graph:
         nodes: the steps of this level, in document order.
         known: outcomes that exist already: recovered, or taken over from the run that is retried.
         executor: runs and closes steps.
-        alias: for a step of a deeper level, the node of this level that contains it.
     """
 
     def __init__(
-        self,
-        run: RunContext,
-        nodes: Iterable[PlanStep],
-        known: Mapping[str, Outcome],
-        executor: StepExecutor,
-        alias: Mapping[str, str],
+        self, run: RunContext, nodes: Iterable[PlanStep], known: Mapping[str, Outcome], executor: StepExecutor
     ) -> None:
         self._run = run
         self._nodes = {node.id: node for node in nodes}
         self._executor = executor
-        self._alias = alias
-        self._upstreams = {
+        upstreams = {
             node.id: {target for target in node.depends_on if target in self._nodes}
             for node in self._nodes.values()
         }
         self._dependents: dict[str, list[str]] = {node_id: [] for node_id in self._nodes}
-        for node_id, upstreams in self._upstreams.items():
-            for upstream in upstreams:
+        for node_id, targets in upstreams.items():
+            for upstream in targets:
                 self._dependents[upstream].append(node_id)
         self._outcomes = {node_id: known[node_id] for node_id in self._nodes if node_id in known}
         self._waiting = {
-            node_id: sum(upstream not in self._outcomes for upstream in upstreams)
-            for node_id, upstreams in self._upstreams.items()
+            node_id: sum(upstream not in self._outcomes for upstream in targets)
+            for node_id, targets in upstreams.items()
             if node_id not in self._outcomes
         }
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._behind: dict[str, frozenset[str]] = {}
         run.on_stop(self._stop)
 
     async def run(self) -> dict[str, Outcome]:
         """Run all nodes; returns every node's outcome. A cancellation of the caller stops them all."""
         try:
+            await uncancelled(self._abandon_begun())
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._start([node_id for node_id, count in self._waiting.items() if count == 0])
         finally:
-            self._close_rest()
+            for node in self._nodes.values():
+                if node.id not in self._outcomes:
+                    self._close(node, self._run.never_started(node.id))
         return self._outcomes
+
+    async def _abandon_begun(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for node in self._nodes.values():
+                if node.id not in self._outcomes and not self._run.goes_on(node.id):
+                    group.create_task(self._executor.abandon(node))
 
     def _start(self, ready: Iterable[str]) -> None:
         """Start nodes whose upstreams have all ended, or end them, and then those behind them."""
@@ -86,24 +97,12 @@ class Graph:
         while queue:
             node = self._nodes[queue.popleft()]
             outcome = judge(node, self._outcomes, self._tolerated)
-            if not self._may_start(node) and (outcome is None or outcome.reason not in _ROUTED):
-                outcome = self._never_started(node.id)
+            if not self._run.goes_on(node.id) and (outcome is None or outcome.reason not in _ROUTED):
+                outcome = self._run.never_started(node.id)
             if outcome is None:
                 self._tasks[node.id] = self._group.create_task(self._one(node))
             else:
-                self._executor.close(node, outcome)
-                queue += self._note(node, outcome)
-
-    def _may_start(self, node: PlanStep) -> bool:
-        """Whether the run goes on for this node: under a stop, only what asked to run after a failure."""
-        stop = self._run.stop
-        if stop is None:
-            return True
-        return (
-            stop.failed_step is not None
-            and node.trigger is Trigger.ALL_DONE
-            and self._is_behind(node.id, stop.failed_step)
-        )
+                queue += self._close(node, outcome)
 
     def _tolerated(self, node_id: str) -> bool:
         return failure_is_tolerated(self._nodes[node_id])
@@ -115,10 +114,17 @@ class Graph:
             if self._run.stop is None:
                 raise
             outcome = self._run.stopped_outcome()
-        self._start(self._note(node, outcome))
+        except Exception as error:
+            # Ours to answer for: the run must not stay `running` because of a fault in the engine.
+            trace = self._run.secrets.masker.mask_text(traceback.format_exc())
+            _log.error("run %s, step %s\n%s", self._run.run_id, node.id, trace)
+            outcome = failed(Reason.INFRA_ERROR, f"internal error: {type(error).__name__}: {error}")
+            self._run.request_stop(Stop(Reason.INFRA_ERROR, f"step {node.id!r}: {outcome.error}"))
+        self._start(self._close(node, outcome))
 
-    def _note(self, node: PlanStep, outcome: Outcome) -> list[str]:
-        """Make an end known; returns the nodes that wait for nothing more."""
+    def _close(self, node: PlanStep, outcome: Outcome) -> list[str]:
+        """The one way to end a node, by itself or not; returns the nodes that wait for nothing more."""
+        self._executor.close(node, outcome)
         self._outcomes[node.id] = outcome
         self._run.finish_step(node.id, outcome)
         if outcome.status is StepStatus.FAILED:
@@ -134,36 +140,5 @@ class Graph:
     def _stop(self) -> None:
         current = asyncio.current_task()
         for node_id, task in self._tasks.items():
-            if task is not current and not self._may_start(self._nodes[node_id]):
+            if task is not current and not self._run.goes_on(node_id):
                 task.cancel()
-
-    def _close_rest(self) -> None:
-        """Every node ends, also those that a fault or a cancellation of the caller left untouched."""
-        for node_id, node in self._nodes.items():
-            if node_id in self._outcomes:
-                continue
-            outcome = self._never_started(node_id)
-            self._outcomes[node_id] = outcome
-            self._executor.close(node, outcome)
-            self._run.finish_step(node_id, outcome)
-
-    def _never_started(self, node_id: str) -> Outcome:
-        stop = self._run.stop
-        if stop is not None and stop.failed_step is not None:
-            if self._is_behind(node_id, stop.failed_step):
-                return skipped(Reason.UPSTREAM_FAILED, stop.message)
-            return cancelled(Reason.CANCELLED, stop.message)
-        return self._run.stopped_outcome()
-
-    def _is_behind(self, node_id: str, failed_step: str) -> bool:
-        """Whether a node is downstream of a failed step, however far."""
-        target = self._alias.get(failed_step, failed_step)
-        if target not in self._behind:
-            found: set[str] = set()
-            rest = [target]
-            while rest:
-                fresh = set(self._dependents.get(rest.pop(), ())) - found
-                found |= fresh
-                rest += fresh
-            self._behind[target] = frozenset(found)
-        return node_id in self._behind[target]

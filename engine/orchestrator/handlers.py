@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+from engine.clock import isoformat
 from engine.errors import Reason
 from engine.events import EventType, RunStatus, StepStatus
 from engine.orchestrator.context import RunContext, Stop
@@ -24,20 +26,12 @@ class Handlers:
         run: the run.
         executor: runs and closes steps.
         known: outcomes of handler steps that the history has already.
-        alias: for members of parallel steps, the step that holds them.
     """
 
-    def __init__(
-        self,
-        run: RunContext,
-        executor: StepExecutor,
-        known: Mapping[str, Outcome],
-        alias: Mapping[str, str],
-    ) -> None:
+    def __init__(self, run: RunContext, executor: StepExecutor, known: Mapping[str, Outcome]) -> None:
         self._run = run
         self._executor = executor
         self._known = known
-        self._alias = alias
         self._steps = {role: steps_of(run, role) for role in (StepRole.ON_FAILURE, StepRole.FINALLY)}
 
     @property
@@ -45,13 +39,13 @@ class Handlers:
         """Whether the workflow has such steps at all."""
         return any(self._steps.values())
 
-    async def run(self, settled: RunEnd, failed_step: str | None, *, again: bool) -> RunEnd:
+    async def run(self, settled: RunEnd, failed_step: str | None, *, due: datetime | None) -> RunEnd:
         """Have the steps run that have their turn; returns what the run ends as.
 
         Args:
             settled: what the run's own steps came to.
             failed_step: the first of them that failed, if any.
-            again: whether an interrupted engine has recorded that already.
+            due: where an interrupted engine has recorded that already: when their time is up.
         """
         run, (status, reason, error) = self._run, settled
         verdict: dict[str, Any] = {
@@ -60,12 +54,17 @@ class Handlers:
             "error": error,
             "failed_step": failed_step,
         }
-        if not again:
-            run.record(run.event(EventType.RUN_SETTLED, **verdict))
-        run.begin_handlers(verdict, run.plan.finally_timeout)
+        now, seconds = run.services.clock.now(), run.plan.finally_timeout
+        if due is None:
+            until = isoformat(now + timedelta(seconds=seconds))
+            run.record(run.event(EventType.RUN_SETTLED, **verdict, due=until))
+        else:  # the wall clock may have jumped: never more than all of it
+            seconds = min(seconds, max(0.0, (due - now).total_seconds()))
+        # A cancel that the run's own steps did not end for has come since, and was for these.
+        run.begin_handlers(verdict, seconds, outlive=due is None or status is RunStatus.CANCELLED)
         if run.hurry.is_set():
             run.request_stop(Stop(Reason.CANCELLED, "cancelled in a hurry"))
-        timer = asyncio.get_running_loop().call_later(run.plan.finally_timeout, self._time_is_up)
+        timer = asyncio.get_running_loop().call_later(seconds, self._time_is_up)
         try:
             await self._phase(StepRole.ON_FAILURE, wanted=status in _FAILED, why=f"the run is {status}")
             await self._phase(StepRole.FINALLY)
@@ -75,10 +74,12 @@ class Handlers:
 
     async def _phase(self, role: StepRole, *, wanted: bool = True, why: str = "") -> None:
         steps = self._steps[role]
-        if wanted or any(step.id in self._known for step in steps):
-            await Graph(self._run, steps, self._known, self._executor, self._alias).run()
+        if wanted:
+            await Graph(self._run, steps, self._known, self._executor).run()
             return
         for step in steps:
+            if step.id in self._known:
+                continue
             outcome = skipped(Reason.CONDITION_FALSE, f"nothing failed: {why}")
             self._executor.close(step, outcome)
             self._run.finish_step(step.id, outcome)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from engine.clock import isoformat
+from engine.clock import isoformat, parse_time
 from engine.errors import Reason, StateStoreError
 from engine.events import EventType, RunStatus, StepStatus
 from engine.history.records import RunDetail, StepRecord
@@ -77,7 +77,11 @@ class RunExecutor:
             # Ours to answer for: the run must not stay `running` because of a fault in the engine.
             trace = self.context.secrets.masker.mask_text(traceback.format_exc())
             _log.error("run %s\n%s", self.context.run_id, trace)
-            end = (RunStatus.FAILED, Reason.INFRA_ERROR, f"internal error: {type(error).__name__}: {error}")
+            message = f"internal error: {type(error).__name__}: {error}"
+            self.context.request_stop(Stop(Reason.INFRA_ERROR, message))
+            for step in self._plan.steps.values():
+                self.close(step, self.context.stopped_outcome())
+            end = (RunStatus.FAILED, Reason.INFRA_ERROR, message)
         return await uncancelled(self._finish(end))
 
     async def cancel(self, by: str) -> None:
@@ -96,14 +100,13 @@ class RunExecutor:
         if prior is not None and prior.status == StepStatus.PENDING:
             prior = None
         if prior is None and (refused := self._condition(step)) is not None:
-            self.close(step, refused)
             return refused
         if step.members:
             return await self._members(step, prior)
         return await kind_of(step).run(self.context, step, prior)
 
     def close(self, step: PlanStep, outcome: Outcome) -> None:
-        """Record the end of a step that does not end by itself, and of its members. Nothing if it has ended."""
+        """Record the end of a step that does not end by itself, and of its members."""
         track = track_of(self.context, step, self._prior.get(step.id))
         if track.status.is_terminal:
             return
@@ -112,6 +115,22 @@ class RunExecutor:
             if member.id not in self.context.outcomes:
                 self.close(member, outcome)
                 self.context.finish_step(member.id, outcome)
+
+    async def abandon(self, step: PlanStep) -> None:
+        """End what an interrupted engine had begun of a step that does not go on: attempts, agents, items."""
+        record = self._prior.get(step.id)
+        if record is None or StepStatus(record.status).is_terminal:
+            return
+        begun = [item for item in record.items if not StepStatus(item.status).is_terminal]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(abandon(self.context, Unit(step), record.attempts))
+            for item in begun:
+                group.create_task(abandon(self.context, Unit(step, item.index), item.attempts))
+            for member in step.members:
+                group.create_task(self.abandon(self._plan.steps[member]))
+        for item in begun:
+            track = Track(self.context, step.id, item.index, StepStatus(item.status))
+            self.context.record(track.finished(self.context.stopped_outcome()))
 
     # -- parts ----------------------------------------------------------------------------------------
 
@@ -124,8 +143,6 @@ class RunExecutor:
         known = await self._known_outcomes()
         for step_id, outcome in known.items():
             run.finish_step(step_id, outcome)
-        if run.stop is not None and (self._settled is None or run.stop.is_platform):
-            await self._abandon_begun()
         try:
             if self._settled is None or (run.stop is not None and run.stop.is_platform):
                 end, failed_step = await self._own_steps(known)
@@ -134,7 +151,8 @@ class RunExecutor:
             handlers = Handlers(run, self, known)
             if not handlers.there:
                 return end
-            return await handlers.run(end, failed_step, again=self._settled is not None)
+            due = (self._settled or {}).get("due")
+            return await handlers.run(end, failed_step, due=parse_time(due) if due else None)
         finally:
             await uncancelled(run.settle())
 
@@ -142,8 +160,8 @@ class RunExecutor:
         """Run the steps of the workflow itself; returns what they came to, and the first that failed."""
         run = self.context
         timer: asyncio.TimerHandle | None = None
-        nodes = steps_of(run, StepRole.MAIN)
-        graph = Graph(run, nodes, known, self)
+        self._stop_again()
+        graph = Graph(run, steps_of(run, StepRole.MAIN), known, self)
         if self._plan.timeout is not None:
             left = max(0.0, self._plan.timeout - self._elapsed)
             run.deadline = self._services.clock.monotonic() + left
@@ -179,17 +197,15 @@ class RunExecutor:
         await run.refresh()
         await run.tell_status(self._document())
 
-    async def _abandon_begun(self) -> None:
-        """End what an interrupted engine had begun in a run that will not go on: agents, attempts, items."""
-        run = self.context
-        for record in self._prior.values():
-            step = self._plan.steps[record.id]
-            await abandon(run, Unit(step), record.attempts)
-            for item in record.items:
-                await abandon(run, Unit(step, item.index), item.attempts)
-                if not StepStatus(item.status).is_terminal:
-                    track = Track(run, step.id, item.index, StepStatus(item.status))
-                    run.record(track.finished(run.stopped_outcome()))
+    def _stop_again(self) -> None:
+        """A failure that stopped the run before the engine was interrupted stops it still."""
+        failures = [
+            record
+            for record in self._prior.values()
+            if record.status == StepStatus.FAILED and not record.reused
+        ]
+        for record in sorted(failures, key=lambda record: record.finished_at or ""):
+            self.context.step_failed(self._plan.steps[record.id], self.context.outcomes[record.id])
 
     async def _members(self, step: PlanStep, prior: StepRecord | None) -> Outcome:
         """A parallel step that holds its members: they run together, it ends when all of them have."""
@@ -225,7 +241,7 @@ class RunExecutor:
         return None if verdict.value else skipped(Reason.CONDITION_FALSE, "its condition is false")
 
     async def _known_outcomes(self) -> dict[str, Outcome]:
-        """Outcomes that the history has already; they are not judged again and stop nothing."""
+        """Outcomes that the history has already; they are not judged again."""
         known = {
             step.id: _outcome_of(step, record)
             for step in self._plan.steps.values()
@@ -284,6 +300,7 @@ class RunExecutor:
                     "id": step.id,
                     "name": step.name,
                     "type": step.type.value,
+                    "role": step.role.value,
                     "depends_on": list(step.depends_on),
                     "status": run.outcomes[step.id].status.value if step.id in run.outcomes else "pending",
                 }

@@ -10,8 +10,7 @@ from engine.events import RunStatus, StepStatus
 from engine.history.reader import Reader
 from engine.history.records import ItemRecord, RunDetail, RunRecord, StepRecord
 from engine.orchestrator.creation import PARENT, Beginning, with_params
-from engine.orchestrator.kept import parent_of, plan_of
-from engine.orchestrator.naming import child_run_id
+from engine.orchestrator.kept import plan_of
 from engine.orchestrator.ports import ChildSpec
 from engine.orchestrator.scopes import RetryScope, Reuse, reuse_for
 from engine.orchestrator.shielding import uncancelled
@@ -54,8 +53,11 @@ class Family:
     async def way_of(self, run_id: str) -> str | None:
         """Which way of a branch a child run belongs to; None where there is no such run."""
         run = await find_run(self._history, run_id)
-        parent = await parent_of(run, self._history) if run is not None else None
-        return parent.way if parent is not None else None
+        if run is None or run.parent is None:
+            return None
+        [created] = await self._history.events(run.id, limit=1)
+        way: str | None = created.data["parent"].get("way")
+        return way
 
     async def end(self, run_id: str) -> None:
         """Cancel a child that its parent does not go on with, to its end.
@@ -117,8 +119,7 @@ class Family:
         return detail if detail.run.digest == spec.plan.digest else None
 
     async def _resume(self, run: RunRecord, plan: Plan) -> None:
-        parent = await parent_of(run, self._history)
-        above = self._orchestrator.context_of(parent.run_id) if parent is not None else None
+        above = self._orchestrator.context_of(run.parent.run_id) if run.parent is not None else None
         detail = await self._history.detail(run.id)
         await self._orchestrator.resume(plan, detail, above.services if above is not None else None)
 
@@ -143,9 +144,9 @@ async def earlier_children(detail: RunDetail, history: Reader) -> EarlierChildre
         units: list[tuple[StepRecord | ItemRecord, int | None]] = [(step, None)]
         units += [(item, item.index) for item in step.items]
         for unit, item in units:
-            if unit.status == StepStatus.COMPLETED or not unit.attempts or unit.attempts[-1].agent:
+            child = unit.attempts[-1].child_run if unit.attempts else None
+            if child is None or (unit.status == StepStatus.COMPLETED and not unit.partial):
                 continue
-            child = child_run_id(detail.run.id, step.id, item, unit.attempts[-1].number)
             if (furthest := await _furthest(child, history)) is not None:
                 found[step.id, item] = furthest
     return found
@@ -159,7 +160,7 @@ async def _furthest(child: str, history: Reader) -> str | None:
     tries, rest = [run], [run]
     while rest:
         for later in await history.retries(rest.pop().id):
-            if RunStatus(later.status).is_terminal and await parent_of(later, history) is None:
+            if RunStatus(later.status).is_terminal and later.parent is None:
                 tries.append(later)
                 rest.append(later)
     good = [one for one in tries if one.status == RunStatus.COMPLETED]

@@ -70,26 +70,36 @@ class Graph:
             if node_id not in self._outcomes
         }
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._abandoned: set[str] = set()
         run.on_stop(self._stop)
 
     async def run(self) -> dict[str, Outcome]:
         """Run all nodes; returns every node's outcome. A cancellation of the caller stops them all."""
         try:
-            await uncancelled(self._abandon_begun())
+            while stopped := self._stopped():  # a stop may also come meanwhile
+                await uncancelled(self._abandon(stopped))
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._start([node_id for node_id, count in self._waiting.items() if count == 0])
         finally:
+            # A task that is cancelled before its first step never gets to do so itself.
+            await uncancelled(self._abandon(node for node in self._nodes if node not in self._outcomes))
             for node in self._nodes.values():
                 if node.id not in self._outcomes:
                     self._close(node, self._run.never_started(node.id))
         return self._outcomes
 
-    async def _abandon_begun(self) -> None:
+    def _stopped(self) -> list[str]:
+        """Nodes that do not go on, though an interrupted engine may have begun them."""
+        ended = self._outcomes.keys() | self._abandoned
+        return [node_id for node_id in self._nodes if node_id not in ended and not self._run.goes_on(node_id)]
+
+    async def _abandon(self, node_ids: Iterable[str]) -> None:
         async with asyncio.TaskGroup() as group:
-            for node in self._nodes.values():
-                if node.id not in self._outcomes and not self._run.goes_on(node.id):
-                    group.create_task(self._executor.abandon(node))
+            for node_id in node_ids:
+                if node_id not in self._abandoned:
+                    self._abandoned.add(node_id)
+                    group.create_task(self._executor.abandon(self._nodes[node_id]))
 
     def _start(self, ready: Iterable[str]) -> None:
         """Start nodes whose upstreams have all ended, or end them, and then those behind them."""

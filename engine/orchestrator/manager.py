@@ -177,7 +177,7 @@ class Orchestrator:
             secrets = read_secrets(plan, self._environ)
         except DocumentError as error:
             stop = stop or Stop(Reason.INPUT_ERROR, f"interrupted, and cannot go on: {error}")
-        begin = await beginning_of(detail, plan, self._reader, secrets)
+        begin = beginning_of(detail, plan, secrets)
         made = await collections_of(self._reader, run.id)
         now = services.clock.now()
         recovered = {"instance": services.instance, "recoveries": run.recoveries + 1}

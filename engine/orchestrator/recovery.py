@@ -10,7 +10,7 @@ from engine.history.reader import Reader
 from engine.history.records import RunRecord
 from engine.orchestrator.context import Services, Stop
 from engine.orchestrator.creation import SCHEDULE
-from engine.orchestrator.kept import parent_of, plan_of
+from engine.orchestrator.kept import plan_of
 from engine.orchestrator.leftovers import reap
 from engine.orchestrator.manager import Orchestrator
 
@@ -46,19 +46,17 @@ class Recovery:
         except BackendError as error:
             notes.append(f"agents left by an earlier engine could not be listed: {error.message}")
         runs = await self._history.unfinished()
-        parents = {run.id: await parent_of(run, self._history) for run in runs}
         for run in runs:
             if run.status != RunStatus.PENDING:  # before those that wait for room can take it
-                parent = parents[run.id]
                 self._orchestrator.queue.enter(
                     run.id,
                     run.workflow,
-                    parent=parent.run_id if parent else None,
+                    parent=run.parent.run_id if run.parent else None,
                     scheduled=run.source == SCHEDULE,
                     begun=True,
                 )
         for run in runs:  # a parent is older than its children
-            parent = parents[run.id]
+            parent = run.parent
             if parent is None:
                 await self.resume(run)
             elif not self._orchestrator.is_live(parent.run_id):

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from engine.clock import Clock, isoformat, parse_time
+from engine.clock import Clock, isoformat
 from engine.errors import AgentainerError
 from engine.history.reader import Reader
 from engine.orchestrator.creation import SCHEDULE
-from engine.orchestrator.kept import created_data
 from engine.orchestrator.manager import Orchestrator
 from engine.workflows.catalog import WorkflowCatalog
 from engine.workflows.params import resolve_params
@@ -39,7 +38,7 @@ _MOST_WAITING = 20
 _WINDOWS = (timedelta(hours=1), timedelta(days=1), timedelta(weeks=5), timedelta(days=366 * 8))
 _MOST_TIMES = 10_000
 # Of the newest runs of a workflow, so many are looked through for one that its schedule started.
-_LOOKED_THROUGH = 200
+_LOOKED_THROUGH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +195,9 @@ class Scheduler:
         return max(0.0, min([_LOOK, *((time - now).total_seconds() for time in times)]))
 
     async def _remember(self, timer: _Timer) -> None:
-        for run in await self._history.runs(workflow=timer.plan.workflow, limit=_LOOKED_THROUGH):
-            if run.source == SCHEDULE:
-                created = await created_data(run, self._history)
-                timer.met, timer.last_run = parse_time(created["scheduled_for"]), run.id
-                return
+        timer.met = await self._history.last_scheduled(timer.plan.workflow)
+        newest = await self._history.runs(workflow=timer.plan.workflow, limit=_LOOKED_THROUGH)
+        timer.last_run = next((run.id for run in newest if run.scheduled_for is not None), None)
 
     async def _meet(self, timer: _Timer, after: datetime, now: datetime) -> None:
         """Act on the times that have come since `after`; all of them together are one."""

@@ -135,7 +135,7 @@ class World:
         self.settings.home.mkdir(parents=True, exist_ok=True)
         with self.loop.outside():
             self.journal = await Journal.open(self.settings.database)
-            self.reader = Reader(self.settings.database)
+            self.reader = Reader(self.settings.database, now=lambda: self.clock.now())
         self.history: Any = Held(self.reader, self.loop)
         self.loop.watch(lambda: self.journal.in_flight > 0)
         await self.store.open()
@@ -146,6 +146,7 @@ class World:
         """A fresh engine on what there is."""
         self.life = Life()
         self.lives.append(self.life)
+        reader: Any = Mortal(self.history, self.life)
         self.services = Services(
             journal=Mortal(self.journal, self.life),
             store=Mortal(self.store, self.life),
@@ -156,8 +157,8 @@ class World:
             slots=Slots.of(self.settings.max_tasks),
             instance="world",
             open_log=lambda path: LogWriter(self.settings.logs, path, limit=self.settings.log_limit),
+            recall=reader.recall,
         )
-        reader: Any = Mortal(self.history, self.life)
         self.orchestrator = Orchestrator(self.services, reader, environ=self.environ)
         self._engines.append(self.orchestrator)
 

@@ -27,7 +27,10 @@ from engine.orchestrator.states import check_step_move
 from engine.orchestrator.triggers import failure_is_tolerated
 from engine.settings import Settings
 from engine.state.store import StateChanges, StateStore
+from engine.workflows.conditions import same
 from engine.workflows.plan import Plan, PlanStep, Scope
+
+_NOTHING = object()  # unlike any value of a field
 
 # Fields of the scope that the engine itself provides; a task's result cannot shadow them.
 RESERVED = frozenset({"steps", "params"})
@@ -208,7 +211,8 @@ class RunContext:
         fresh = await self.services.store.read_state(self.run_id)
         before, self.state = self.state, fresh
         self._state_text = json.dumps(fresh)
-        changed = {key: value for key, value in fresh.items() if key not in before or before[key] != value}
+        # Not `!=`, to which true is 1.
+        changed = {key: value for key, value in fresh.items() if not same(before.get(key, _NOTHING), value)}
         made = self.services.store.collections(self.run_id)
         return StateChanges(
             set=changed,
@@ -373,6 +377,7 @@ class Track:
             artifacts=[artifact.to_json() for artifact in outcome.artifacts] or None,
             cache_key=outcome.cache_key,
             reused=outcome.remembered is not None or None,
+            partial=outcome.partial or None,
             cached_from=outcome.remembered and _place(outcome.remembered),
             duration=self._run.elapsed(self._since),
             **data,

@@ -224,7 +224,8 @@ def _retrying(connection: sqlite3.Connection, event: Event, time: str) -> None:
 
 
 _UNIT_END = (
-    f"{END}, result = ?, exit_code = ?, reused = ?, artifacts = ?, cached_from = ?, next_attempt_at = NULL"
+    f"{END}, result = ?, exit_code = ?, reused = ?, partial = ?, artifacts = ?, cached_from = ?,"
+    " next_attempt_at = NULL"
 )
 
 
@@ -235,6 +236,7 @@ def _unit_ending(event: Event, time: str) -> tuple[Any, ...]:
         as_json(data.get("result")),
         data.get("exit_code"),
         int(bool(data.get("reused"))),
+        int(bool(data.get("partial"))),
         as_json(data.get("artifacts")),
         as_json(data.get("cached_from")),
     )

@@ -71,6 +71,7 @@ class ItemRecord:
     finished_at: str | None = None
     duration: float | None = None
     reused: bool = False
+    partial: bool = False
     artifacts: tuple[dict[str, JSON], ...] = ()
     cached_from: dict[str, JSON] | None = None
     attempts: tuple[AttemptRecord, ...] = ()
@@ -97,6 +98,7 @@ class StepRecord:
 
     Attributes:
         role: `main`, `on_failure` or `finally`.
+        partial: completed, though parts of it failed that nobody said may fail.
         routes: of a decision or branch: `[{label, targets, workflow?}]`.
         waiting: what it waits for now: the data of its `step.waiting`, and `since`.
         artifacts: `[{name, size}]`.
@@ -116,6 +118,7 @@ class StepRecord:
     result: JSON = None
     exit_code: int | None = None
     reused: bool = False
+    partial: bool = False
     next_attempt_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None

@@ -52,6 +52,7 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
     "collections": _value,
     "item": _item,
     "reused": bool,
+    "partial": bool,
     "kept": bool,
     "no_cache": bool,
     "parent_link": _parent,
@@ -103,11 +104,11 @@ RUN = Columns(
 STEP = Columns(
     "run_id, id, name, type, ordinal, status, depends_on, parent, reason, error, result, exit_code, reused,"
     " next_attempt_at, started_at, finished_at, duration, image, command, workers, max_concurrency,"
-    " role, trigger, routes, sub_workflow, waiting, artifacts, cached_from"
+    " role, trigger, routes, sub_workflow, waiting, artifacts, cached_from, partial"
 )
 ITEM = Columns(
     "run_id, step_id, number, value, status, reason, error, result, exit_code, reused, next_attempt_at,"
-    " started_at, finished_at, duration, artifacts, cached_from",
+    " started_at, finished_at, duration, artifacts, cached_from, partial",
     renamed=True,
 )
 ATTEMPT = Columns(

@@ -108,9 +108,15 @@ class FanOut:
             return False
         self._begun.add(index)
         reason = Reason(record.reason) if record.reason else None
-        self._note(
-            index, Outcome(status, reason, record.error, result=record.result, exit_code=record.exit_code)
+        outcome = Outcome(
+            status,
+            reason,
+            record.error,
+            result=record.result,
+            exit_code=record.exit_code,
+            partial=record.partial,
         )
+        self._note(index, outcome)
         return True
 
     async def _one(self, index: int) -> None:
@@ -151,12 +157,13 @@ class FanOut:
 
     def _judge(self) -> Outcome:
         results = [outcome.result if outcome and outcome.ok else None for outcome in self._outcomes]
+        partial = any(outcome.partial for outcome in self._outcomes if outcome)
         if self._first_failure is None:
-            return Outcome(StepStatus.COMPLETED, result=results)
+            return Outcome(StepStatus.COMPLETED, result=results, partial=partial)
         index, first = self._first_failure
         tolerance, failures, total = self._tolerance, self._failures, self._count - self._skipped
         bearable = not tolerance.exceeded(failures, total) if tolerance.explicit else tolerance.keep_going
         if bearable and failures < total:
-            return Outcome(StepStatus.COMPLETED, result=results, partial=not tolerance.explicit)
+            return Outcome(StepStatus.COMPLETED, result=results, partial=partial or not tolerance.explicit)
         error = f"{failures} of {total} failed, the first: item {index}: {first.error}"
         return Outcome(StepStatus.FAILED, first.reason, error, result=results, exit_code=first.exit_code)

@@ -69,37 +69,18 @@ class Graph:
             for node_id, targets in upstreams.items()
             if node_id not in self._outcomes
         }
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._abandoned: set[str] = set()
+        self._begun: dict[str, asyncio.Task[None]] = {}
         run.on_stop(self._stop)
 
     async def run(self) -> dict[str, Outcome]:
         """Run all nodes; returns every node's outcome. A cancellation of the caller stops them all."""
         try:
-            while stopped := self._stopped():  # a stop may also come meanwhile
-                await uncancelled(self._abandon(stopped))
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._start([node_id for node_id, count in self._waiting.items() if count == 0])
         finally:
-            # A task that is cancelled before its first step never gets to do so itself.
-            await uncancelled(self._abandon(node for node in self._nodes if node not in self._outcomes))
-            for node in self._nodes.values():
-                if node.id not in self._outcomes:
-                    self._close(node, self._run.never_started(node.id))
+            await uncancelled(self._give_up_rest())
         return self._outcomes
-
-    def _stopped(self) -> list[str]:
-        """Nodes that do not go on, though an interrupted engine may have begun them."""
-        ended = self._outcomes.keys() | self._abandoned
-        return [node_id for node_id in self._nodes if node_id not in ended and not self._run.goes_on(node_id)]
-
-    async def _abandon(self, node_ids: Iterable[str]) -> None:
-        async with asyncio.TaskGroup() as group:
-            for node_id in node_ids:
-                if node_id not in self._abandoned:
-                    self._abandoned.add(node_id)
-                    group.create_task(self._executor.abandon(self._nodes[node_id]))
 
     def _start(self, ready: Iterable[str]) -> None:
         """Start nodes whose upstreams have all ended, or end them, and then those behind them."""
@@ -107,10 +88,8 @@ class Graph:
         while queue:
             node = self._nodes[queue.popleft()]
             outcome = judge(node, self._outcomes, self._tolerated)
-            if not self._run.goes_on(node.id) and (outcome is None or outcome.reason not in _ROUTED):
-                outcome = self._run.never_started(node.id)
-            if outcome is None:
-                self._tasks[node.id] = self._group.create_task(self._one(node))
+            if outcome is None or (outcome.reason not in _ROUTED and not self._run.goes_on(node.id)):
+                self._group.create_task(self._one(node))
             else:
                 queue += self._close(node, outcome)
 
@@ -118,6 +97,12 @@ class Graph:
         return failure_is_tolerated(self._nodes[node_id])
 
     async def _one(self, node: PlanStep) -> None:
+        if not self._run.goes_on(node.id):
+            self._start(await uncancelled(self._give_up(node)))
+            return
+        task = asyncio.current_task()
+        assert task is not None, "this is a coroutine of the graph's group"
+        self._begun[node.id] = task
         try:
             outcome = await self._executor.execute(node)
         except asyncio.CancelledError:
@@ -131,6 +116,17 @@ class Graph:
             outcome = failed(Reason.INFRA_ERROR, f"internal error: {type(error).__name__}: {error}")
             self._run.request_stop(Stop(Reason.INFRA_ERROR, f"step {node.id!r}: {outcome.error}"))
         self._start(self._close(node, outcome))
+
+    async def _give_up(self, node: PlanStep) -> list[str]:
+        """End a node that never began here, and what an interrupted engine had begun of it."""
+        if node.id not in self._begun:
+            await self._executor.abandon(node)
+        return self._close(node, self._run.never_started(node.id))
+
+    async def _give_up_rest(self) -> None:
+        for node in self._nodes.values():
+            if node.id not in self._outcomes:
+                await self._give_up(node)
 
     def _close(self, node: PlanStep, outcome: Outcome) -> list[str]:
         """The one way to end a node, by itself or not; returns the nodes that wait for nothing more."""
@@ -148,7 +144,9 @@ class Graph:
         return ready
 
     def _stop(self) -> None:
+        # What has its turn but did not begin finds out by itself: a task that is cancelled before its first
+        # step would do nothing at all.
         current = asyncio.current_task()
-        for node_id, task in self._tasks.items():
+        for node_id, task in self._begun.items():
             if task is not current and not self._run.goes_on(node_id):
                 task.cancel()

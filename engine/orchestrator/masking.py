@@ -23,7 +23,7 @@ _BASE64_LINES = (64, 76)
 # be one of these words ("docker") must not break the event.
 _NOT_MASKED = frozenset(
     """
-    old status reason why due default next_attempt_at delay duration exit_code kept reused cached_from
+    old status reason why due default next_attempt_at delay duration exit_code kept reused partial cached_from
     cache_key workers artifacts task_id agent agent_id backend log spec_digest child_run by instance
     recoveries failed_step workflow digest path document source retry_of retry_scope parent children
     scheduled_for

@@ -21,7 +21,8 @@ class Outcome:
         error: the same in words, for people.
         result: what the task left, as JSON.
         exit_code: of the (last) task, if there was one.
-        partial: completed, though items failed outside every tolerance; the run cannot be `completed`.
+        partial: completed, though parts (items, steps of a child run) failed that nobody said may fail; the
+            run cannot be `completed`.
         started: whether the user's code ever ran (a platform failure before that costs no attempt).
         transient: for a platform failure, whether the same thing may succeed later.
         artifacts: what was kept of what the task left.

@@ -243,7 +243,7 @@ class RunExecutor:
     async def _known_outcomes(self) -> dict[str, Outcome]:
         """Outcomes that the history has already; they are not judged again."""
         known = {
-            step.id: _outcome_of(step, record)
+            step.id: _outcome_of(record)
             for step in self._plan.steps.values()
             if (record := self._prior.get(step.id)) and StepStatus(record.status).is_terminal
         }
@@ -330,14 +330,12 @@ def _settled_end(settled: Mapping[str, Any]) -> tuple[RunEnd, str | None]:
     return end, settled.get("failed_step")
 
 
-def _outcome_of(step: PlanStep, record: StepRecord) -> Outcome:
-    failures = any(item.status == StepStatus.FAILED for item in record.items)
-    completed = record.status == StepStatus.COMPLETED
+def _outcome_of(record: StepRecord) -> Outcome:
     return Outcome(
         StepStatus(record.status),
         Reason(record.reason) if record.reason else None,
         record.error,
         result=record.result,
         exit_code=record.exit_code,
-        partial=completed and failures and step.map is not None and not step.map.has_tolerance,
+        partial=record.partial,
     )

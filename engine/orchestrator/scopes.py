@@ -109,9 +109,9 @@ def _needs_rerun(record: StepRecord) -> bool:
         return True
     if record.status == StepStatus.SKIPPED:
         return record.reason == Reason.UPSTREAM_FAILED
-    return any(item.status == StepStatus.FAILED for item in record.items) or not (
-        StepStatus(record.status).is_terminal
-    )
+    if record.partial or any(item.status == StepStatus.FAILED for item in record.items):
+        return True
+    return not StepStatus(record.status).is_terminal
 
 
 def _ended_well(record: StepRecord) -> bool:
@@ -180,6 +180,8 @@ def _good_items(plan: Plan, records: dict[str, StepRecord], again: set[str]) -> 
         if _upstreams(plan, step) & again:
             continue
         found[step_id] = frozenset(
-            item.index for item in record.items if item.status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
+            item.index
+            for item in record.items
+            if item.status in (StepStatus.COMPLETED, StepStatus.SKIPPED) and not item.partial
         )
     return found

@@ -106,4 +106,5 @@ def _end_of(record: StepRecord | ItemRecord) -> dict[str, Any]:
         "result": record.result,
         "exit_code": record.exit_code,
         "reused": True,
+        "partial": record.partial or None,
     }

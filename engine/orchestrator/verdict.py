@@ -35,7 +35,7 @@ def run_end(outcomes: Mapping[str, Outcome], stop: Stop | None) -> RunEnd:
             error if len(failures) == 1 else f"{error} (and {len(failures) - 1} more)",
         )
     if partial:
-        return RunStatus.PARTIALLY_COMPLETED, None, f"items failed in {', '.join(map(repr, partial))}"
+        return RunStatus.PARTIALLY_COMPLETED, None, f"parts of {', '.join(map(repr, partial))} failed"
     return RunStatus.COMPLETED, None, None
 
 

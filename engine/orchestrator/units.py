@@ -100,7 +100,7 @@ class UnitRunner:
 
     async def _until_final(self, prior: Sequence[AttemptRecord]) -> Outcome:
         number, failures = 1, 0
-        if not prior and self._memo is not None and (known := await self._memo.recall()) is not None:
+        if not prior and (known := await self._recalled()) is not None:
             return known
         if prior:
             resumed, number, failures = await self._resume(prior)
@@ -116,6 +116,13 @@ class UnitRunner:
             if outcome.ok or not await self._back_off(outcome, failures):
                 return outcome
             number += 1
+
+    async def _recalled(self) -> Outcome | None:
+        """The result of the same work done earlier; None to do it."""
+        try:
+            return await self._memo.recall() if self._memo is not None else None
+        except InputError as error:
+            return failed(Reason.INPUT_ERROR, str(error), started=False)
 
     async def _try(self, number: int) -> Outcome:
         """One attempt, with the platform's own failures tried again in place: they cost no attempt."""

@@ -284,7 +284,7 @@ class RunContext:
     def verdict_variables(self) -> dict[str, str]:
         """What handler steps find in their environment about the run, nothing for the run's own steps."""
         return {
-            f"AGENTAINER_RUN_{key.upper()}": "" if value is None else str(value)
+            f"AGENTAINER_RUN_{key.upper()}": "" if value is None else _as_variable(str(value))
             for key, value in (self.verdict or {}).items()
         }
 
@@ -392,6 +392,11 @@ class Track:
         if self._item is None:
             self._run.standing[self._step_id] = new
         return event
+
+
+def _as_variable(text: str) -> str:
+    """What a task printed may hold what no variable can: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def _place(remembered: Remembered) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class DashboardApp(App[int]):
             return
         self.facts = snapshot.facts
         self.feed.seed(snapshot, PAGE)
-        for row in self.feed.active():
+        for row in self.feed.live():
             self.load_view(row.id)
         self.changes.publish(Changes(rows=True, workflows=True))
         self._watch_workflows()
@@ -126,6 +126,8 @@ class DashboardApp(App[int]):
             self.changes.publish(changes)
             for run_id in changes.finished:
                 self._tell_end(run_id)
+            for run_id, step_id in changes.gates:
+                self._tell_gate(run_id, step_id)
         active = self.feed.active()
         if not active:
             self._timer.pause()
@@ -139,15 +141,30 @@ class DashboardApp(App[int]):
             self.ticks.publish(now)
 
     def _tell_end(self, run_id: str) -> None:
-        """Say that a run is over, unless it is the one on screen."""
+        """Say that a run is over, unless it is the one on screen, or a part of another."""
         row = self.feed.rows[run_id]
-        screen = self.screen
-        if isinstance(screen, RunScreen) and screen.run_id == run_id:
+        if self._is_shown(run_id) or row.parent_run:
             return
         word = LOOKS.get(row.status, UNKNOWN).word
         took = duration(elapsed(row.started_at, row.finished_at, self._now()))
         severity = "error" if row.status == "failed" else "information"
         self.tell(f"{clean(row.workflow, limit=60)} {word} after {took}", severity=severity)
+
+    def _tell_gate(self, run_id: str, step_id: str) -> None:
+        """Say that a step waits for a person, and ring: nothing goes on without them."""
+        view = self.feed.views.get(run_id)
+        step = view.steps.get(step_id) if view is not None else None
+        if view is None or step is None:
+            return
+        self.bell()
+        if not self._is_shown(run_id):
+            name = f"{clean(view.workflow, limit=40)}, {clean(step.name, limit=40)}"
+            self.tell(
+                f"{name} waits for approval: {clean(step.waiting.detail, limit=200)}", severity="warning"
+            )
+
+    def _is_shown(self, run_id: str) -> bool:
+        return isinstance(self.screen, RunScreen) and self.screen.run_id == run_id
 
     # -- reading --------------------------------------------------------------------------------------
 
@@ -187,6 +204,10 @@ class DashboardApp(App[int]):
                 self.switch_screen(screen)
         else:
             self.push_screen(screen)
+
+    def open_child(self, run_id: str) -> None:
+        """Show a run that is part of the one on screen, above it: going back leads to that one."""
+        self.push_screen(RunScreen(run_id, self.feed, now=self._now))
 
     def ask_params(self, entry: WorkflowEntry) -> None:
         """Run a workflow, after asking for its params if it has any."""
@@ -248,6 +269,23 @@ class DashboardApp(App[int]):
         hurry = await self.push_screen_wait(cancel_question(row, self.feed.views.get(run_id)))
         if hurry is not None:
             await self.client.cancel(run_id, hurry=hurry)
+
+    def ask_answer(self, run_id: str, step_id: str | None = None) -> None:
+        """Ask what to say to a step that waits for a person: that one, else the longest waiting."""
+        self.command(self._answer(run_id, step_id))
+
+    async def _answer(self, run_id: str, step_id: str | None) -> None:
+        from agentainer_tui.screens.answer import AnswerDialog
+
+        gates = self.feed.gates(run_id)
+        gates.sort(key=lambda gate: (gate[1].id != step_id, gate[1].started_at or 0.0))
+        if not gates:
+            self.tell("No step of this run waits for an answer.")
+            return
+        view, step = gates[0]
+        answer = await self.push_screen_wait(AnswerDialog(view, step))
+        if answer is not None:
+            await self.client.answer_gate(view.id, step.id, approved=answer.approved, comment=answer.comment)
 
     def ask_cleanup(self, run_id: str | None) -> None:
         """List kept agents, and remove those that were listed."""

@@ -51,12 +51,21 @@ class EngineFacts:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where the app starts from: the newest page of runs, the last run of each workflow."""
+    """Where the app starts from.
+
+    Attributes:
+        facts: about the engine.
+        workflows: of the watched directory.
+        runs: the newest page of those that are not part of another.
+        last_runs: the last one of each workflow.
+        live: all that are not over, those that are part of another too.
+    """
 
     facts: EngineFacts
     workflows: tuple[WorkflowEntry, ...]
     runs: tuple[RunRow, ...]
     last_runs: tuple[RunRow, ...] = ()
+    live: tuple[RunRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,10 @@ class Client(Protocol):
         """Cancel a run; `hurry` kills its tasks without the grace."""
         ...
 
+    async def answer_gate(self, run_id: str, step_id: str, *, approved: bool, comment: str) -> None:
+        """Let a run go on through an approval step that waits, or not."""
+        ...
+
     async def kept_agents(self, run_id: str | None = None) -> tuple[KeptAgent, ...]:
         """Agents that were kept and still exist, of one run or of all."""
         ...
@@ -144,7 +157,10 @@ class Client(Protocol):
         ...
 
     async def runs(self, *, limit: int, before: int | None, workflow: str | None) -> tuple[RunRow, ...]:
-        """A page of the history, newest first, of runs whose `seq` is less than `before`."""
+        """A page of the history, newest first, of runs whose `seq` is less than `before`.
+
+        Runs that are part of another are left out.
+        """
         ...
 
     async def run_events(self, run_id: str, *, after: int, limit: int) -> tuple[Event, ...]:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from agentainer_tui.explain import reason_words
+from agentainer_tui.explain import chosen, look_of, reason_words, waiting_words
 from agentainer_tui.looks import LOOKS, UNKNOWN, Glyphs
-from agentainer_tui.text import brief, clean, clean_lines, duration
-from agentainer_tui.views import AttemptView, ItemView, RunView, StepView, elapsed
+from agentainer_tui.text import brief, clean, clean_lines, duration, size
+from agentainer_tui.views import AttemptView, ItemView, Origin, RunView, StepView, elapsed
 from agentainer_tui.widgets.lines_view import Line, line
 from engine.clock import isoformat
 from engine.events import Event
@@ -70,11 +70,17 @@ def heading(text: str) -> list[Line]:
 def output_lines(run: RunView, step: StepView, item: ItemView | None, now: float) -> list[Line]:
     """Status, time, error, warnings and result."""
     node = item if item is not None else step
-    look = LOOKS.get(node.status, UNKNOWN)
+    look = look_of(node)
     words = look.word + (f", {reason_words(node.reason)}" if node.reason else "")
-    if node.reused:
+    if node.waiting:
+        words += f": {waiting_words(node.waiting, now)}"
+    if node.cached_from is not None:
+        words += f", remembered from {_origin(node.cached_from)}"
+    elif node.reused:
         words += ", taken over from the run before"
     lines = [field("status", words, look.ink)]
+    if node.child_run:
+        lines.append(field("run", f"{node.child_run} (enter on the step opens it)"))
     if node.exit_code is not None:
         lines.append(field("exit code", str(node.exit_code), "text" if node.exit_code == 0 else "error"))
     took = elapsed(node.started_at, node.finished_at, now)
@@ -87,10 +93,35 @@ def output_lines(run: RunView, step: StepView, item: ItemView | None, now: float
     if warnings:
         lines += heading("Warnings")
         lines += [line(row, "warning") for text in warnings[-20:] for row in clean_lines(text)]
+    if item is None and step.routes:
+        lines += _route_lines(run, step)
+    if node.artifacts:
+        lines += heading("Artifacts")
+        lines += [((clean(each.name), "text"), (f"  {size(each.size)}", "muted")) for each in node.artifacts]
     if node.result is not None:
         lines += [*heading("Result"), *value_lines(node.result)]
     elif item is None and step.items:
         lines += _item_lines(step)
+    return lines
+
+
+def _origin(origin: Origin) -> str:
+    item = "" if origin.item is None else f"[{origin.item}]"
+    return f"step {clean(origin.step_id)}{item} of run {origin.run_id}"
+
+
+def _route_lines(run: RunView, step: StepView) -> list[Line]:
+    """The ways out of a decision, with the one it went."""
+    way = chosen(step)
+    lines = heading("Choices")
+    for each in step.routes:
+        names = [run.steps[target].name if target in run.steps else target for target in each.targets]
+        if each.workflow:
+            names.insert(0, f"workflow {each.workflow}")
+        taken = way is not None and each.label == way.label
+        mark, ink = ("  chosen", "success") if taken else ("", "text" if way is None else "faint")
+        leads = clean(", ".join(names)) or "nothing"
+        lines.append(((f"{clean(each.label)}: ", ink), (leads, ink), (mark, "success")))
     return lines
 
 
@@ -104,6 +135,8 @@ def input_lines(
 ) -> list[Line]:
     """What the last attempt was given: command, image, item and the shared state as of then."""
     lines = [field("step", clean(step.id))]
+    if step.role != "main":
+        lines.append(field("when", "after the run: " + step.role.replace("_", " ")))
     attempts = (item or step).attempts
     image = attempts[-1].image if attempts and attempts[-1].image else step.image
     if image:
@@ -112,14 +145,26 @@ def input_lines(
         rows = clean_lines(step.command.rstrip("\n"))
         lines.append(field("command", rows[0]))
         lines += [field("", row) for row in rows[1:]]
+    if step.sub_workflow:
+        lines.append(field("workflow", clean(step.sub_workflow)))
     if step.depends_on:
         names = [run.steps[each].name if each in run.steps else each for each in step.depends_on]
         lines.append(field("after", clean(", ".join(names))))
+    if step.trigger:
+        lines.append(field("runs if", _TRIGGERS.get(step.trigger, clean(step.trigger))))
     if item is not None:
         lines += [*heading(f"{'Worker' if step.workers else 'Item'} {item.index}"), *value_lines(item.value)]
     if state is not None:
         return [*lines, *heading("State at the start"), *json_lines(dict(state))]
     return [*lines, (), line("It has not started: its input is the shared state at that time.", "muted")]
+
+
+_TRIGGERS = {
+    "all_success": "all of them completed",
+    "all_done": "all of them are over, however they ended",
+    "one_success": "one of them completed",
+    "none_failed": "none of them failed",
+}
 
 
 def state_lines(run: RunView) -> list[Line]:
@@ -171,8 +216,11 @@ def _attempt(attempt: AttemptView, now: float, glyphs: Glyphs) -> list[Line]:
     lines = [_attempt_title(attempt, now, glyphs)]
     if attempt.error:
         lines += [(("  ", "text"), (row, "error")) for row in clean_lines(attempt.error.rstrip("\n"))]
-    kept = "  kept for inspection" if attempt.kept else ""
-    lines.append((("  agent     ", "muted"), (clean(attempt.agent), "text"), (kept, "warning")))
+    if attempt.child_run:
+        lines.append((("  run       ", "muted"), (clean(attempt.child_run), "text")))
+    else:
+        kept = "  kept for inspection" if attempt.kept else ""
+        lines.append((("  agent     ", "muted"), (clean(attempt.agent), "text"), (kept, "warning")))
     if attempt.image:
         lines.append((("  image     ", "muted"), (clean(attempt.image), "text")))
     lines.append((("  task      ", "muted"), (clean(attempt.task_id), "text")))
@@ -184,7 +232,7 @@ def event_lines(events: Iterable[Event]) -> list[Line]:
     return [_event_line(event) for event in events]
 
 
-_QUIET = {"old", "document", "plan", "state", "values", "result", "changes"}
+_QUIET = {"old", "document", "plan", "state", "values", "result", "changes", "children", "cache_key"}
 
 
 def _event_line(event: Event) -> Line:

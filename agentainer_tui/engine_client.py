@@ -120,13 +120,15 @@ class EngineClient:
                     yield event
 
         self._committed = committed
-        runs = [row_of_record(run) for run in await engine.history.runs(limit=page)]
+        runs = [row_of_record(run) for run in await engine.history.runs(limit=page, children=False)]
+        live = [row_of_record(run) for run in await engine.history.unfinished()]
         last = await engine.history.last_runs_by_workflow(1)
         return Snapshot(
             facts=_facts(engine),
             workflows=self._entries(),
             runs=tuple(runs),
             last_runs=tuple(row_of_record(run) for found in last.values() for run in found),
+            live=tuple(live),
         )
 
     async def events(self) -> AsyncIterator[Sequence[Event]]:
@@ -150,7 +152,8 @@ class EngineClient:
 
     async def runs(self, *, limit: int, before: int | None, workflow: str | None) -> tuple[RunRow, ...]:
         """A page of the history."""
-        found = await self._call(self._engine.history.runs(limit=limit, before=before, workflow=workflow))
+        history = self._engine.history
+        found = await self._call(history.runs(limit=limit, before=before, workflow=workflow, children=False))
         return tuple(map(row_of_record, found))
 
     async def run_events(self, run_id: str, *, after: int, limit: int) -> tuple[Event, ...]:
@@ -226,6 +229,11 @@ class EngineClient:
     async def cancel(self, run_id: str, *, hurry: bool = False) -> None:
         """Cancel a run."""
         await self._call(self._engine.cancel(run_id, by="dashboard", hurry=hurry))
+
+    async def answer_gate(self, run_id: str, step_id: str, *, approved: bool, comment: str) -> None:
+        """Answer an approval step."""
+        answer = self._engine.approve if approved else self._engine.reject
+        await self._call(answer(run_id, step_id, by="dashboard", comment=comment))
 
     async def kept_agents(self, run_id: str | None = None) -> tuple[KeptAgent, ...]:
         """Agents that were kept and still exist."""

@@ -5,24 +5,28 @@ Events are pushed as they come and taken in `flush`, ten times a second at most;
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agentainer_tui.client import Snapshot, WorkflowEntry
 from agentainer_tui.model import reduce_all
-from agentainer_tui.views import RunRow, RunView, row_of
+from agentainer_tui.views import RunRow, RunView, StepView, row_of
 from engine.events import Event, EventType
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a flush changed: rows of lists, the workflows, and the views of these runs."""
+    """What a flush changed: rows of lists, the workflows, and the views of these runs.
+
+    `finished` are the runs that have ended, `gates` the steps that have begun to wait for a person.
+    """
 
     rows: bool = False
     workflows: bool = False
     views: frozenset[str] = frozenset()
     finished: tuple[str, ...] = ()
+    gates: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -42,7 +46,7 @@ class Feed:
     views: dict[str, RunView] = field(default_factory=dict)
     _pending: list[Event] = field(default_factory=list)
     _loading: dict[str, list[Event]] = field(default_factory=dict)
-    _open: set[str] = field(default_factory=set)
+    _open: Counter[str] = field(default_factory=Counter)
     _pages: dict[str | None, _Page] = field(default_factory=dict)
 
     def seed(self, snapshot: Snapshot, page: int) -> None:
@@ -50,6 +54,7 @@ class Feed:
         self.workflows = snapshot.workflows
         self.add_page(None, snapshot.runs, page)
         self.add_rows(snapshot.last_runs)
+        self.add_rows(snapshot.live)
 
     # -- events ---------------------------------------------------------------------------------------
 
@@ -65,7 +70,7 @@ class Feed:
         for event in self._pending:
             by_run[event.run_id].append(event)
         self._pending.clear()
-        changed, finished = set(), []
+        changed, finished, gates = set(), list[str](), list[tuple[str, str]]()
         for run_id, events in by_run.items():
             if run_id in self._loading:
                 self._loading[run_id] += events
@@ -80,11 +85,15 @@ class Feed:
             self._install(view)
             if view.status.is_terminal and (known is None or not known.status.is_terminal):
                 finished.append(run_id)
-        return Changes(rows=bool(changed), views=frozenset(changed), finished=tuple(finished))
+            known_gates = {step.id for step in known.gates} if known is not None else set()
+            gates += [(run_id, step.id) for step in view.gates if step.id not in known_gates]
+        return Changes(
+            rows=bool(changed), views=frozenset(changed), finished=tuple(finished), gates=tuple(gates)
+        )
 
     def _install(self, view: RunView) -> None:
         self.rows[view.id] = row_of(view)
-        if view.status.is_terminal and view.id not in self._open:
+        if view.status.is_terminal and self._open[view.id] <= 0:
             self.views.pop(view.id, None)
         else:
             self.views[view.id] = view
@@ -107,19 +116,41 @@ class Feed:
 
     def open(self, run_id: str) -> None:
         """A screen shows this run: keep its view also after its end."""
-        self._open.add(run_id)
+        self._open[run_id] += 1
 
     def close(self, run_id: str) -> None:
-        """No screen shows it any more."""
-        self._open.discard(run_id)
+        """One screen less shows it; without any, the view of a run that is over is let go."""
+        self._open[run_id] -= 1
         view = self.views.get(run_id)
-        if view is not None and view.status.is_terminal:
+        if self._open[run_id] <= 0 and view is not None and view.status.is_terminal:
             del self.views[run_id]
 
-    def active(self) -> list[RunRow]:
-        """Runs in progress, oldest first."""
+    def live(self) -> list[RunRow]:
+        """Runs in progress, oldest first; those that are part of another too."""
         rows = [row for row in self.rows.values() if not row.status.is_terminal]
         return sorted(rows, key=lambda row: row.seq)
+
+    def active(self) -> list[RunRow]:
+        """Runs in progress, oldest first, without those that are part of another."""
+        return [row for row in self.live() if not row.parent_run]
+
+    def gates(self, run_id: str) -> list[tuple[RunView, StepView]]:
+        """The steps of a run, and of the runs that are part of it, that wait for a person."""
+        return [
+            (view, step)
+            for view in self.views.values()
+            if (gates := view.gates) and run_id in self._lineage(view)
+            for step in gates
+        ]
+
+    def _lineage(self, view: RunView) -> Iterator[str]:
+        """A run and the runs that it is part of, from the inside out."""
+        yield view.id
+        parent = view.parent.run_id if view.parent is not None else ""
+        while parent:
+            yield parent
+            row = self.rows.get(parent)
+            parent = row.parent_run if row is not None else ""
 
     # -- lists ----------------------------------------------------------------------------------------
 
@@ -150,13 +181,23 @@ class Feed:
         """The runs of a workflow (or all), newest first, without gaps: no further than was read."""
         page = self._pages.get(workflow, _Page())
         floor = 0 if page.complete or page.oldest is None else page.oldest
-        found = [row for row in self.rows.values() if workflow in (None, row.workflow) and row.seq >= floor]
+        found = [
+            row
+            for row in self.rows.values()
+            if workflow in (None, row.workflow) and row.seq >= floor and not row.parent_run
+        ]
+        waiting = Counter(
+            ancestor for view in self.views.values() if view.gates for ancestor in self._lineage(view)
+        )
+        found = [replace(row, gates=waiting[row.id]) if row.id in waiting else row for row in found]
         return sorted(found, key=lambda row: row.seq, reverse=True)
 
     def last_runs(self) -> dict[str, RunRow]:
         """The newest run of each workflow, by name."""
         last: dict[str, RunRow] = {}
         for row in self.rows.values():
+            if row.parent_run:
+                continue
             if row.workflow not in last or last[row.workflow].seq < row.seq:
                 last[row.workflow] = row
         return last

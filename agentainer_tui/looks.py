@@ -28,6 +28,9 @@ LOOKS: dict[str, Look] = {
     "skipped": Look("⊘", "-", "skipped", "muted"),
     "cancelled": Look("⊗", "/", "cancelled", "muted"),
 }
+# A step that runs nothing and waits: for the answer of a person, or for time to pass.
+GATE = Look("◇", "?", "waiting", "accent")
+DELAY = Look("◔", "z", "waiting", "running")
 UNKNOWN = Look("?", "?", "unknown", "muted")
 WORD_WIDTH = max(len(look.word) for look in LOOKS.values())
 
@@ -54,7 +57,10 @@ class Glyphs:
 
     def of(self, status: str) -> str:
         """The sign of a status."""
-        look = LOOKS.get(status, UNKNOWN)
+        return self.sign(LOOKS.get(status, UNKNOWN))
+
+    def sign(self, look: Look) -> str:
+        """The sign of a look."""
         return look.ascii if self.is_ascii else look.glyph
 
 

@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from agentainer_tui.views import AttemptView, ItemView, RunView, StepView, seconds
+from agentainer_tui.views import (
+    NO_WAIT,
+    ArtifactView,
+    AttemptView,
+    ItemView,
+    Origin,
+    RouteView,
+    RunView,
+    StepView,
+    Wait,
+    seconds,
+)
 from engine.events import Event, EventType, RunStatus, StepStatus
 
 
@@ -80,14 +91,25 @@ class _Draft:
             backend=data.get("backend") or "",
             source=data.get("source") or "",
             retry_of=data.get("retry_of") or "",
+            parent=_origin_of(data.get("parent")),
+            scheduled_for=seconds(data.get("scheduled_for")),
             created_at=event.time.timestamp(),
             created_seq=event.seq,
         )
+
+    def queued(self, event: Event, data: Mapping[str, Any]) -> None:
+        """It waits for other runs of its workflow."""
+        self._changes["queued"] = data.get("why") or "max_active_runs"
+
+    def settled(self, event: Event, data: Mapping[str, Any]) -> None:
+        """Its own steps are over; those that follow every run have their turn."""
+        self._changes["settled"] = RunStatus(data["status"])
 
     def moved(self, event: Event, data: Mapping[str, Any]) -> None:
         """`run.started`, `run.cancelling`, `run.finished`."""
         status = RunStatus(data["status"])
         self._changes["status"] = status
+        self._changes["queued"] = ""
         if event.type is EventType.RUN_STARTED:
             self._changes["started_at"] = event.time.timestamp()
         if status.is_terminal:
@@ -111,13 +133,13 @@ class _Draft:
         status = StepStatus(data.get("status", StepStatus.RUNNING))
         node = self._node(event)
         begun = node.started_at if node.started_at is not None else event.time.timestamp()
-        self._change(
-            event, status=status, started_at=begun, waiting="", waiting_detail="", next_attempt_at=None
-        )
+        self._change(event, status=status, started_at=begun, waiting=NO_WAIT, next_attempt_at=None)
 
     def waits(self, event: Event, data: Mapping[str, Any]) -> None:
-        """It could run, but something is missing: a slot, the image."""
-        self._change(event, waiting=data.get("why", ""), waiting_detail=data.get("detail") or "")
+        """It could go on, but something is missing: a slot, the image, an answer, some time."""
+        detail = str(data.get("message") or data.get("detail") or "")
+        wait = Wait(data.get("why", ""), detail, seconds(data.get("due")), data.get("default"))
+        self._change(event, waiting=wait)
 
     def expanded(self, event: Event, data: Mapping[str, Any]) -> None:
         """The items of a step are known."""
@@ -135,8 +157,7 @@ class _Draft:
             reason=data.get("reason") or "",
             error=data.get("error") or "",
             next_attempt_at=seconds(data.get("next_attempt_at")),
-            waiting="",
-            waiting_detail="",
+            waiting=NO_WAIT,
         )
 
     def finished(self, event: Event, data: Mapping[str, Any]) -> None:
@@ -149,9 +170,12 @@ class _Draft:
             result=data.get("result"),
             exit_code=data.get("exit_code"),
             reused=bool(data.get("reused")),
+            cached_from=_origin_of(data.get("cached_from")),
+            artifacts=tuple(
+                ArtifactView(str(each["name"]), each.get("size") or 0) for each in data.get("artifacts") or ()
+            ),
             finished_at=event.time.timestamp(),
-            waiting="",
-            waiting_detail="",
+            waiting=NO_WAIT,
             next_attempt_at=None,
         )
         changes = data.get("changes")
@@ -175,9 +199,10 @@ class _Draft:
             log=data.get("log") or "",
             created_seq=event.seq,
             created_at=event.time.timestamp(),
+            child_run=data.get("child_run") or "",
         )
         others = tuple(known for known in self._node(event).attempts if known.number != attempt.number)
-        self._change(event, attempts=(*others, attempt), waiting="start", waiting_detail="")
+        self._change(event, attempts=(*others, attempt), waiting=Wait("start"))
 
     def attempt_started(self, event: Event, data: Mapping[str, Any]) -> None:
         """Its agent runs."""
@@ -187,7 +212,7 @@ class _Draft:
             started_at=event.time.timestamp(),
             agent_id=data.get("agent_id") or "",
         )
-        self._change(event, waiting="", waiting_detail="")
+        self._change(event, waiting=NO_WAIT)
 
     def attempt_finished(self, event: Event, data: Mapping[str, Any]) -> None:
         """Its agent is done, with what it said."""
@@ -200,7 +225,7 @@ class _Draft:
             kept=bool(data.get("kept")),
             finished_at=event.time.timestamp(),
         )
-        self._change(event, waiting="", waiting_detail="")
+        self._change(event, waiting=NO_WAIT)
 
     def agent_removed(self, event: Event, data: Mapping[str, Any]) -> None:
         """Nothing is left of the attempt's agent."""
@@ -281,13 +306,27 @@ def _step_of(entry: Mapping[str, Any]) -> StepView:
         max_attempts=entry.get("max_attempts") or 0,
         max_concurrency=entry.get("max_concurrency") or 0,
         conditional=bool(entry.get("conditional")),
+        role=entry.get("role") or "main",
+        trigger=entry.get("trigger") or "",
+        routes=tuple(
+            RouteView(str(way["label"]), tuple(way.get("targets") or ()), way.get("workflow") or "")
+            for way in entry.get("routes") or ()
+        ),
+        sub_workflow=entry.get("sub_workflow") or "",
+        cached=bool(entry.get("cached")),
     )
+
+
+def _origin_of(data: Mapping[str, Any] | None) -> Origin | None:
+    return Origin(data["run_id"], data["step_id"], data.get("item")) if data else None
 
 
 _Handler = Callable[[_Draft, Event, Mapping[str, Any]], None]
 _HANDLERS: Mapping[EventType, _Handler] = {
     EventType.RUN_CREATED: _Draft.created,
+    EventType.RUN_QUEUED: _Draft.queued,
     EventType.RUN_STARTED: _Draft.moved,
+    EventType.RUN_SETTLED: _Draft.settled,
     EventType.RUN_CANCELLING: _Draft.moved,
     EventType.RUN_FINISHED: _Draft.moved,
     EventType.RUN_RECOVERED: _Draft.recovered,

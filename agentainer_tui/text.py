@@ -111,6 +111,15 @@ def ago(seconds: float) -> str:
     return f"{int(seconds)}s ago"
 
 
+def size(number: float) -> str:
+    """Bytes as people read them: `12 B` `3.4 KiB` `2.0 GiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"
+
+
 def counted(number: int, noun: str) -> str:
     """`1 step`, `3 steps`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -37,6 +37,56 @@ class AttemptView:
     exit_code: int | None = None
     error: str = ""
     kept: bool = False
+    child_run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The step (or item of it) of another run: where a result was remembered from, whose child a run is."""
+
+    run_id: str
+    step_id: str
+    item: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a step or item waits for before it can go on; `why` is empty while it waits for nothing.
+
+    Attributes:
+        why: `slot`, `image`, `start`, `approval` or `delay`.
+        detail: more about it; of an approval, its message.
+        due: when the wait ends by itself.
+        default: of an approval, what is answered then; None lets it fail.
+    """
+
+    why: str = ""
+    detail: str = ""
+    due: float | None = None
+    default: bool | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.why)
+
+
+NO_WAIT = Wait()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """One way out of a decision or branch."""
+
+    label: str
+    targets: tuple[str, ...] = ()
+    workflow: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactView:
+    """A file or directory that a task left; `size` in bytes."""
+
+    name: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +101,26 @@ class ItemView:
     result: Any = None
     exit_code: int | None = None
     reused: bool = False
-    waiting: str = ""
-    waiting_detail: str = ""
+    cached_from: Origin | None = None
+    artifacts: tuple[ArtifactView, ...] = ()
+    waiting: Wait = NO_WAIT
     next_attempt_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
     attempts: tuple[AttemptView, ...] = ()
 
+    @property
+    def child_run(self) -> str:
+        """The run that its last attempt is, if it runs a workflow."""
+        return self.attempts[-1].child_run if self.attempts else ""
+
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step; `tally` counts its items by status."""
+    """One step; `tally` counts its items by status.
+
+    `role` says when it has its turn: with the run (`main`), or after it (`on_failure`, `finally`).
+    """
 
     id: str
     name: str
@@ -74,14 +133,20 @@ class StepView:
     max_attempts: int = 0
     max_concurrency: int = 0
     conditional: bool = False
+    role: str = "main"
+    trigger: str = ""
+    routes: tuple[RouteView, ...] = ()
+    sub_workflow: str = ""
+    cached: bool = False
     status: StepStatus = StepStatus.PENDING
     reason: str = ""
     error: str = ""
     result: Any = None
     exit_code: int | None = None
     reused: bool = False
-    waiting: str = ""
-    waiting_detail: str = ""
+    cached_from: Origin | None = None
+    artifacts: tuple[ArtifactView, ...] = ()
+    waiting: Wait = NO_WAIT
     next_attempt_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
@@ -90,12 +155,23 @@ class StepView:
     workers: bool = False
     tally: Mapping[StepStatus, int] = field(default_factory=dict)
 
+    @property
+    def child_run(self) -> str:
+        """The run that its last attempt is, if it runs a workflow."""
+        return self.attempts[-1].child_run if self.attempts else ""
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether it waits for the answer of a person."""
+        return self.waiting.why == "approval"
+
 
 @dataclass(frozen=True, slots=True)
 class RunView:
     """A run with everything below it, as of the event `seq`.
 
-    `tally` counts its steps by status; `warnings` are texts with the step that they are about, if any.
+    `tally` counts its steps by status; `warnings` are texts with the step that they are about, if any;
+    `queued` is why it has not started yet, `settled` what it is going to end as once its last steps are done.
     """
 
     id: str
@@ -106,6 +182,10 @@ class RunView:
     backend: str = ""
     source: str = ""
     retry_of: str = ""
+    parent: Origin | None = None
+    scheduled_for: float | None = None
+    queued: str = ""
+    settled: RunStatus | None = None
     status: RunStatus = RunStatus.PENDING
     reason: str = ""
     error: str = ""
@@ -130,10 +210,20 @@ class RunView:
         """How many steps are over."""
         return sum(number for status, number in self.tally.items() if status.is_terminal)
 
+    @property
+    def gates(self) -> list[StepView]:
+        """The steps that wait for the answer of a person."""
+        if not self.tally.get(StepStatus.RUNNING):
+            return []
+        return [step for step in self.steps.values() if step.is_gate]
+
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run in a list; `seq` is the event that made it: newer runs have greater ones."""
+    """One run in a list; `seq` is the event that made it: newer runs have greater ones.
+
+    `gates` is how many steps of it, or of runs that are part of it, wait for the answer of a person.
+    """
 
     id: str
     workflow: str
@@ -144,6 +234,10 @@ class RunRow:
     backend: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     retry_of: str = ""
+    parent_run: str = ""
+    is_scheduled: bool = False
+    queued: str = ""
+    gates: int = 0
     created_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
@@ -163,6 +257,10 @@ def row_of(view: RunView) -> RunRow:
         backend=view.backend,
         params=view.params,
         retry_of=view.retry_of,
+        parent_run=view.parent.run_id if view.parent is not None else "",
+        is_scheduled=view.scheduled_for is not None,
+        queued=view.queued,
+        gates=len(view.gates),
         created_at=view.created_at,
         started_at=view.started_at,
         finished_at=view.finished_at,
@@ -183,6 +281,9 @@ def row_of_record(record: RunRecord) -> RunRow:
         backend=record.backend,
         params=record.params,
         retry_of=record.retry_of or "",
+        parent_run=record.parent.run_id if record.parent is not None else "",
+        is_scheduled=record.scheduled_for is not None,
+        queued=record.queued or "",
         created_at=seconds(record.created_at),
         started_at=seconds(record.started_at),
         finished_at=seconds(record.finished_at),

@@ -11,7 +11,7 @@ from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.commands.narration import label
 from agentainer_tui.commands.runs import moment
-from agentainer_tui.text import counted
+from agentainer_tui.text import counted, size
 from engine.clock import isoformat
 from engine.facade import KeptAgent, open_history
 from engine.upkeep import existing_agents, kept_agents, remove_agents
@@ -97,7 +97,7 @@ def _agent_row(agent: AgentInfo, *, kept: bool) -> tuple[str, ...]:
         "kept" if kept else "",
         agent.image or "-",
         moment(isoformat(agent.created_at)) if agent.created_at else "-",
-        size(agent.size_bytes),
+        "" if agent.size_bytes is None else size(agent.size_bytes),
     )
 
 
@@ -111,17 +111,5 @@ def _kept_row(agent: KeptAgent) -> tuple[str, ...]:
         str(attempt.number),
         agent.status,
         attempt.image or "-",
-        size(agent.size_bytes),
+        "" if agent.size_bytes is None else size(agent.size_bytes),
     )
-
-
-def size(count: int | None) -> str:
-    """Bytes as people read them: `512 B`, `1.4 MB`; empty where they are not known."""
-    if count is None:
-        return ""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from agentainer_tui.screens.dialog import Dialog
-from agentainer_tui.text import clean, counted
+from agentainer_tui.text import clean, counted, size
 
 if TYPE_CHECKING:
     from engine.facade import KeptAgent
@@ -54,7 +54,7 @@ class CleanupDialog(Dialog[tuple[str, ...]]):
 
     def _summary(self) -> str:
         total = sum(agent.size_bytes or 0 for agent in self._agents)
-        freed = f" and {_bytes(total)} of disk" if total else ""
+        freed = f" and {size(total)} of disk" if total else ""
         return f"These agents{freed} go for good. Logs, results and history stay."
 
     @on(Button.Pressed, "#close")
@@ -66,14 +66,5 @@ class CleanupDialog(Dialog[tuple[str, ...]]):
         self.dismiss(tuple(agent.name for agent in self._agents))
 
 
-def _size(size: int | None) -> str:
-    return f", {_bytes(size)}" if size else ""
-
-
-def _bytes(size: int) -> str:
-    number = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024 or unit == "GiB":
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    raise AssertionError("unreachable")
+def _size(size_bytes: int | None) -> str:
+    return f", {size(size_bytes)}" if size_bytes else ""

@@ -110,7 +110,8 @@ class HomeScreen(Screen[None]):
         """Refresh the bindings if they changed: the footer is built anew by it."""
         entry, run = self.workflows.entry, self._selected_run()
         over = None if run is None else run.status.is_terminal
-        offered = (entry is not None and entry.runnable, over)
+        gates = run is not None and bool(self._feed.gates(run.id))
+        offered = (entry is not None and entry.runnable, over, gates)
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -225,6 +226,8 @@ class HomeScreen(Screen[None]):
             return run is not None and run.status.is_terminal
         if action == "cancel":
             return run is not None and not run.status.is_terminal
+        if action == "answer":
+            return run is not None and bool(self._feed.gates(run.id))
         return True
 
     def action_run_workflow(self) -> None:
@@ -242,6 +245,11 @@ class HomeScreen(Screen[None]):
         """Cancel the selected run."""
         if (run := self._selected_run()) is not None:
             self.app.ask_cancel(run.id)
+
+    def action_answer(self) -> None:
+        """Answer a step of the selected run that waits for a person."""
+        if (run := self._selected_run()) is not None:
+            self.app.ask_answer(run.id)
 
     def action_clean(self) -> None:
         """Clean up after the selected run, or after all of the selected workflow's."""

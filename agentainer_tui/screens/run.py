@@ -130,7 +130,11 @@ class RunScreen(Screen[None]):
         step, item = self.steps.selected()
         self.details.show(view, step, item)
         # The footer is built anew by every refresh of the bindings, so that is done only for a reason.
-        offered = (view.status.is_terminal, step is not None and bool(step.items))
+        offered = (
+            view.status.is_terminal,
+            step is not None and bool(step.items),
+            bool(self._feed.gates(self.run_id)),
+        )
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -232,6 +236,10 @@ class RunScreen(Screen[None]):
             return over
         if action == "cancel":
             return self.view is not None and not over
+        if action == "answer":
+            return bool(self._feed.gates(self.run_id))
+        if action == "parent":
+            return self.view is not None and self.view.parent is not None
         if action == "fold":
             step, _ = self.steps.selected()
             return step is not None and bool(step.items)
@@ -256,6 +264,22 @@ class RunScreen(Screen[None]):
     def action_cancel(self) -> None:
         """Cancel this run."""
         self.app.ask_cancel(self.run_id)
+
+    def action_answer(self) -> None:
+        """Answer the selected step if it waits for a person, else the one that waits longest."""
+        step, _ = self.steps.selected()
+        self.app.ask_answer(self.run_id, step.id if step is not None else None)
+
+    def action_parent(self) -> None:
+        """Open the run that this one is a part of."""
+        view = self.view
+        if view is None or view.parent is None:
+            return
+        below = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else None
+        if isinstance(below, RunScreen) and below.run_id == view.parent.run_id:
+            self.dismiss(None)
+        else:
+            self.app.open_run(view.parent.run_id)
 
     def action_clean(self) -> None:
         """Clean up after this run."""
@@ -297,7 +321,12 @@ class RunScreen(Screen[None]):
     @on(RowList.Chosen, "#steps")
     def _chosen(self) -> None:
         step, item = self.steps.selected()
+        node = item if item is not None else step
         if step is not None and step.items and item is None:
             self.steps.toggle()
+        elif step is not None and step.is_gate:
+            self.action_answer()
+        elif node is not None and node.child_run:
+            self.app.open_child(node.child_run)
         else:
             self.action_pane("details")

@@ -68,6 +68,8 @@ class DetailsPane(Vertical):
             return None
         item = self._item.index if self._item is not None else None
         last = node.attempts[-1]
+        if last.child_run:
+            return None
         return AttemptKey(self._run.id, self._step.id, item, last.number, last.log)
 
     @property
@@ -148,6 +150,8 @@ class DetailsPane(Vertical):
         node = self._item if self._item is not None else step
         if self._item is None and step.items:
             return "Each item has a log of its own: space shows the items."
+        if node.child_run:
+            return f"Its workflow is run {node.child_run}, with logs of its own: enter on the step opens it."
         why = explain(run, step, node, self._now())
         return f"No output yet{': ' + why if why else ''}."
 

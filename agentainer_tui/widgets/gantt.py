@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.style import Style
 
-from agentainer_tui.explain import explain
+from agentainer_tui.explain import explain, look_of
 from agentainer_tui.looks import LOOKS, Glyphs
 from agentainer_tui.text import clean, duration
 from agentainer_tui.views import ItemView, RunView, StepView
@@ -86,7 +86,7 @@ def spans_of(node: StepView | ItemView, now: float) -> list[Span]:
         return []
     end = node.finished_at if node.finished_at is not None else now
     if not node.attempts:
-        return [Span(node.started_at, end, LOOKS[node.status].ink, False)]
+        return [Span(node.started_at, end, look_of(node).ink, bool(node.waiting))]
     spans = [Span(node.started_at, end, "faint", True)]
     for attempt in node.attempts:
         if attempt.started_at is None:
@@ -181,5 +181,9 @@ def _place_note(size: int, first: int, last: int, width: int) -> tuple[int, int]
 def note_of(view: RunView, step: StepView, node: StepView | ItemView, now: float) -> Note:
     """Why `node` (the step, or an item of it) waits, or how it went wrong."""
     words = explain(view, step, node, now)
+    if node.reason == "branch_not_taken":
+        return Note(words, "faint")
+    if node.waiting.why == "approval":
+        return Note(words, "accent")
     inks = {StepStatus.FAILED: "error", StepStatus.RETRYING: "warning"}
     return Note(words, inks.get(node.status, "muted"))

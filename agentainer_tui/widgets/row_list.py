@@ -58,6 +58,10 @@ class RowList(Inked, can_focus=True):
         """The line that does not scroll, for lists with `HEADER`."""
         raise NotImplementedError
 
+    def can_select(self, place: int) -> bool:
+        """Whether the cursor may stand on the row at `place`."""
+        return True
+
     # -- rows and cursor ------------------------------------------------------------------------------
 
     def set_keys(self, keys: Sequence[Hashable]) -> None:
@@ -68,6 +72,7 @@ class RowList(Inked, can_focus=True):
         place = self._places.get(old, min(self._cursor, max(0, len(keys) - 1)))
         if self.STAYS_ON_TOP and self._cursor == 0 and not self.has_focus:
             place = 0
+        place = self._nearest(place, 1)
         shift = place - self._cursor
         self._cursor = place
         self._resize()
@@ -112,6 +117,7 @@ class RowList(Inked, can_focus=True):
 
     def _move(self, place: int, *, by_hand: bool = True) -> None:
         place = max(0, min(place, len(self._keys) - 1))
+        place = self._nearest(place, 1 if place >= self._cursor else -1)
         if place == self._cursor or not self._keys:
             return
         old, self._cursor = self._cursor, place
@@ -157,6 +163,16 @@ class RowList(Inked, can_focus=True):
         if place != self._cursor:
             return self.rich_style
         return self.rich_style + (self.palette.cursor if self.has_focus else self.palette.cursor_blurred)
+
+    def _nearest(self, place: int, step: int) -> int:
+        """The row at `place`, or the next one in a direction (else in the other) that can be selected."""
+        for by in (step, -step):
+            found = place
+            while 0 <= found < len(self._keys):
+                if self.can_select(found):
+                    return found
+                found += by
+        return place
 
     def _empty_line(self, y: int, width: int) -> Strip:
         row = Row().gap(2)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from textual.message import Message
 
-from agentainer_tui.explain import reason_words
+from agentainer_tui.explain import QUEUED, reason_words
 from agentainer_tui.looks import LOOKS, UNKNOWN, WORD_WIDTH
-from agentainer_tui.text import ago, duration
+from agentainer_tui.text import ago, counted, duration
 from agentainer_tui.views import RunRow, elapsed
 from agentainer_tui.widgets.ink import Row
 from agentainer_tui.widgets.row_list import RowList
@@ -79,13 +79,19 @@ class RunList(RowList):
 
     def _note(self, run: RunRow, room: int) -> str:
         if not run.status.is_terminal:
+            if run.gates:
+                return f"{counted(run.gates, 'step')} to approve"
+            if run.queued:
+                return QUEUED.get(run.queued, "queued")
             count = f"{run.done}/{run.total}" if run.total else ""
             return self._bar(run) + count if room >= 12 + len(count) else count
         if run.error:
             return run.error.split("\n", 1)[0]
         if run.status == "failed" and run.reason:
             return reason_words(run.reason)
-        return f"retry of {run.retry_of[:6]}" if run.retry_of else ""
+        if run.retry_of:
+            return f"retry of {run.retry_of[:6]}"
+        return "scheduled" if run.is_scheduled else ""
 
     def _bar(self, run: RunRow) -> str:
         if not run.total:
@@ -96,5 +102,5 @@ class RunList(RowList):
 
 def _note_ink(run: RunRow) -> str:
     if not run.status.is_terminal:
-        return "running"
+        return "accent" if run.gates else "running"
     return "error" if run.error or run.status == "failed" else "faint"

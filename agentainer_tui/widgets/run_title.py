@@ -9,7 +9,7 @@ from textual.app import RenderResult
 from textual.content import Content
 from textual.widget import Widget
 
-from agentainer_tui.explain import reason_words
+from agentainer_tui.explain import QUEUED, reason_words
 from agentainer_tui.looks import LOOKS, UNICODE, UNKNOWN, Glyphs
 from agentainer_tui.text import brief, clean, counted, duration
 from agentainer_tui.views import RunView, elapsed
@@ -81,6 +81,9 @@ class RunTitle(Widget):
             if number:
                 look = LOOKS[status]
                 parts.append((f"   {number} {look.word}", COLOURS[look.ink]))
+        parts += _place(view)
+        if view.gates:
+            parts.append((f"   {counted(len(view.gates), 'step')} to approve, a answers", COLOURS["accent"]))
         if view.retry_of:
             parts.append((f"   retry of {view.retry_of[:6]}", COLOURS["muted"]))
         if view.recoveries:
@@ -91,3 +94,20 @@ class RunTitle(Widget):
         if params:
             parts.append((f"   {params}", COLOURS["faint"]))
         return Content.assemble(*parts)
+
+
+def _place(view: RunView) -> list[tuple[str, str]]:
+    """Where the run stands among others, and in its own life."""
+    parts: list[tuple[str, str]] = []
+    if view.queued:
+        parts.append((f"   {QUEUED.get(view.queued, 'queued')}", COLOURS["warning"]))
+    if view.settled is not None and not view.status.is_terminal:
+        look = LOOKS.get(view.settled, UNKNOWN)
+        parts.append((f"   ends {look.word}, its last steps run", COLOURS[look.ink]))
+    if view.parent is not None:
+        item = "" if view.parent.item is None else f"[{view.parent.item}]"
+        where = f"{clean(view.parent.step_id)}{item} of run {view.parent.run_id[:6]}"
+        parts.append((f"   part of {where}, p opens it", COLOURS["muted"]))
+    if view.scheduled_for is not None:
+        parts.append(("   scheduled", COLOURS["muted"]))
+    return parts

@@ -9,8 +9,9 @@ from typing import ClassVar, NamedTuple
 from rich.cells import cell_len
 from textual.binding import BindingType
 
+from agentainer_tui.explain import look_of
 from agentainer_tui.keymap import bindings
-from agentainer_tui.looks import LOOKS, UNKNOWN, WORD_WIDTH
+from agentainer_tui.looks import WORD_WIDTH
 from agentainer_tui.text import brief, clean, duration
 from agentainer_tui.views import ItemView, RunView, StepView, elapsed
 from agentainer_tui.widgets.gantt import TimeScale, draw_bar, note_of, spans_of
@@ -21,6 +22,8 @@ from engine.events import StepStatus
 _LIVE = (StepStatus.RUNNING, StepStatus.RETRYING)
 # So many items are shown without being asked for.
 _FEW = 16
+# What stands above the steps that have their turn after the run's own.
+_SECTIONS = {"on_failure": "if the run fails", "finally": "at the end, whatever happens"}
 
 
 class RowKey(NamedTuple):
@@ -28,6 +31,12 @@ class RowKey(NamedTuple):
 
     step_id: str
     item: int | None = None
+
+
+class Section(NamedTuple):
+    """The line above the steps of a role."""
+
+    role: str
 
 
 class Columns(NamedTuple):
@@ -143,9 +152,17 @@ class StepList(RowList, inherit_bindings=False):
         if step is not None and step.items:
             self.unfold(step.id, step.id not in self._unfolded)
 
-    def _rows(self, view: RunView) -> list[RowKey]:
-        rows: list[RowKey] = []
+    def can_select(self, place: int) -> bool:
+        """The cursor skips the lines above sections."""
+        return isinstance(self.keys[place], RowKey)
+
+    def _rows(self, view: RunView) -> list[RowKey | Section]:
+        rows: list[RowKey | Section] = []
+        role = "main"
         for step_id, step in view.steps.items():
+            if step.role != role:
+                role = step.role
+                rows.append(Section(role))
             rows.append(RowKey(step_id))
             if step_id in self._unfolded:
                 rows += [RowKey(step_id, index) for index in range(len(step.items))]
@@ -191,6 +208,9 @@ class StepList(RowList, inherit_bindings=False):
         key = self.keys[place]
         row = self.mark(place)
         view = self.view
+        if isinstance(key, Section):
+            name, meaning = key.role.replace("_", " "), _SECTIONS.get(key.role, "")
+            return row.gap(2).cell(name, 11, self.ink("muted")).cell(meaning, width - 15, self.ink("faint"))
         if view is None or not isinstance(key, RowKey):
             return row
         step, item = self._find(view, key)
@@ -198,11 +218,11 @@ class StepList(RowList, inherit_bindings=False):
         if step is None or node is None:
             return row
         columns = self._columns(width)
-        look = LOOKS.get(node.status, UNKNOWN)
+        look = look_of(node)
         ink = self.ink(look.ink)
         self._draw_name(row, step, item, columns)
         if columns.kind:
-            kind = "" if item is not None or step.type == "sequential" else step.type
+            kind = "" if item is not None else _KINDS.get(step.type, step.type)
             row.gap().cell(kind, columns.kind, self.ink("faint"))
         if columns.word:
             row.gap().cell(look.word, columns.word, ink)
@@ -226,11 +246,12 @@ class StepList(RowList, inherit_bindings=False):
         fold = " "
         if item is None and step.items:
             fold = self.glyphs.unfolded if step.id in self._unfolded else self.glyphs.folded
-        look_ink = self.status_ink(node.status)
-        row.gap(indent).put(f"{fold} ", self.ink("muted")).put(f"{self.glyphs.of(node.status)} ", look_ink)
+        look = look_of(node)
+        row.gap(indent).put(f"{fold} ", self.ink("muted"))
+        row.put(f"{self.glyphs.sign(look)} ", self.ink(look.ink))
         room = columns.name - indent
         quiet = node.status in (StepStatus.PENDING, StepStatus.SKIPPED)
-        name_ink = self.ink("muted" if quiet else "text")
+        name_ink = self.ink("faint" if node.reason == "branch_not_taken" else "muted" if quiet else "text")
         if item is not None:
             label = f"{'worker ' if step.workers else ''}{item.index}"
             value = "" if step.workers else brief(item.value, limit=2 * room)
@@ -246,6 +267,10 @@ class StepList(RowList, inherit_bindings=False):
         name_room = min(cell_len(clean(step.name, limit=60)), room - len(counter) - len(wrong) - 1)
         row.cell(step.name, name_room, name_ink).gap().put(counter, self.ink("muted"))
         row.cell(wrong, room - name_room - 1 - len(counter), self.ink("error"))
+
+
+# The types that are not written as they are: nothing for the ordinary one, and what fits the column.
+_KINDS = {"sequential": "", "subworkflow": "workflow"}
 
 
 def _width_of(step: StepView) -> int:

@@ -21,7 +21,7 @@ from engine.events import Event, EventType
 from engine.facade import KeptAgent
 from tests.tui.story import Story
 
-COMMANDS = ("run", "retry", "cancel", "cleanup")
+COMMANDS = ("run", "retry", "cancel", "cleanup", "answer_gate")
 FACTS = EngineFacts("local processes", "redis 7.0 of our own")
 
 
@@ -78,7 +78,10 @@ class FakeClient:
             raise self.broken
 
     async def snapshot(self, *, page: int) -> Snapshot:
-        return Snapshot(self.facts, self.workflows, tuple(self._rows()[:page]))
+        rows = self._rows()
+        live = tuple(row for row in rows if not row.status.is_terminal)
+        own = [row for row in rows if not row.parent_run]
+        return Snapshot(self.facts, self.workflows, tuple(own[:page]), live=live)
 
     def _rows(self) -> list[RunRow]:
         ids = dict.fromkeys(event.run_id for event in self.journal if event.type is EventType.RUN_CREATED)
@@ -110,6 +113,9 @@ class FakeClient:
     async def cancel(self, run_id: str, *, hurry: bool = False) -> None:
         self._do("cancel", run_id, hurry)
 
+    async def answer_gate(self, run_id: str, step_id: str, *, approved: bool, comment: str) -> None:
+        self._do("answer_gate", run_id, step_id, approved, comment)
+
     async def kept_agents(self, run_id: str | None = None) -> tuple[KeptAgent, ...]:
         self._do("kept_agents", run_id)
         return tuple(agent for agent in self.kept if run_id in (None, agent.attempt.run_id))
@@ -124,7 +130,9 @@ class FakeClient:
         rows = [
             row
             for row in self._rows()
-            if workflow in (None, row.workflow) and (before is None or row.seq < before)
+            if workflow in (None, row.workflow)
+            and (before is None or row.seq < before)
+            and not row.parent_run
         ]
         return tuple(rows[:limit])
 

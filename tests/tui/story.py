@@ -80,6 +80,25 @@ class Story:
         self.say(EventType.ATTEMPT_STARTED, *where, old="pending", status="running", agent_id="pid 7")
         return self
 
+    def child(self, step: str, run_id: str, number: int = 1, item: int | None = None) -> Story:
+        """An attempt that is a run of its own."""
+        where = (step, item, number)
+        self.say(
+            EventType.ATTEMPT_CREATED, *where, task_id=f"task-{step}-{number}", agent="", backend="process",
+            log="", child_run=run_id,
+        )  # fmt: skip
+        self.say(EventType.ATTEMPT_STARTED, *where, old="pending", status="running", agent_id=None)
+        return self
+
+    def ask(
+        self, step: str, message: str, *, seconds: float | None = None, default: bool | None = None
+    ) -> Story:
+        """An approval step begins to wait."""
+        self.step_start(step)
+        due = None if seconds is None else isoformat(self.now + timedelta(seconds=seconds))
+        self.say(EventType.STEP_WAITING, step, why="approval", message=message, due=due, default=default)
+        return self
+
     def attempt_end(
         self, step: str, number: int = 1, item: int | None = None, status: str = "completed", **data: Any
     ) -> Story:

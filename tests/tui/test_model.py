@@ -69,7 +69,7 @@ def test_a_whole_run_reduces_to_what_happened() -> None:
     assert [attempt.exit_code for attempt in work.items[1].attempts] == [3, 3]
     assert not work.items[1].attempts[1].kept, "cleaned up afterwards"
     assert view.steps["sum"].result == {"total": 1}
-    assert view.steps["sum"].waiting == ""
+    assert not view.steps["sum"].waiting
     row = row_of(view)
     assert (row.done, row.total, row.status) == (4, 4, RunStatus.PARTIALLY_COMPLETED)
 

@@ -67,6 +67,35 @@ async def test_lists_and_sets_of_tasks_are_part_of_the_state(place: Place) -> No
     assert (await place.store.read_state(RUN))["results"] == [3, "three", 1, None]
 
 
+async def test_lists_and_sets_are_written_as_tasks_would_make_them(place: Place) -> None:
+    await open_run(place, field=1)
+    container = await place.container(RUN)
+    await container.rpush(RUN, "results", '"old"')
+    await place.store.read_state(RUN)
+    kinds = {"results": "list", "seen": "set", "none": "list"}
+    values: dict[str, JSON] = {"results": [3, "three"], "seen": ["a"], "none": [], "more": True}
+    await place.store.write_state(RUN, StateChanges(set=values, collections=kinds))
+    expected = {"field": 1, "results": [3, "three"], "seen": ["a"], "more": True}
+    assert await place.store.read_state(RUN) == expected
+    assert place.store.collections(RUN) == {"results": "list", "seen": "set"}
+    await container.rpush(RUN, "results", "4")
+    assert (await place.store.read_state(RUN))["results"] == [3, "three", 4]
+
+
+@pytest.mark.parametrize(("size", "stays"), [(100, True), (100_000, False)])
+async def test_only_a_small_input_outlives_its_task(place: Place, size: int, stays: bool) -> None:
+    await open_run(place)
+    given = task(RUN, filler="x" * size)
+    await place.store.put_task(given, "agentainer-x-1")
+    container = await place.container(RUN)
+    text = await container.get(f"task:{given.task_id}")
+    assert text is not None
+    assert json.loads(text)["input"] == {"filler": "x" * size}
+    await place.store.announce(given.task_id, result="1", error=None)
+    assert (await container.get(f"task:{given.task_id}") is not None) is stays
+    assert await container.get(f"task:{given.task_id}:result") == "1"
+
+
 async def test_runs_do_not_see_each_other(place: Place) -> None:
     await open_run(place, mine=1)
     await open_run(place, OTHER, theirs=2)

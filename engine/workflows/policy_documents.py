@@ -38,6 +38,7 @@ RETRYABLE = tuple(
         Reason.IMAGE_ERROR,
         Reason.INFRA_ERROR,
         Reason.LOST,
+        Reason.SUB_WORKFLOW_FAILED,
     )
 )
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,20 @@ def run_sample(
     )
     assert done.stdout, f"exit code {done.returncode}, nothing on standard output: {done.stderr}"
     return SampleRun(done.returncode, json.loads(done.stdout), done.stderr)
+
+
+def answered_sample(
+    file: str, home: Path, *, backend: str, answer: str, params: Mapping[str, object] | None = None
+) -> SampleRun:
+    """Run a sample that asks a person, and answer from another process as soon as it does."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        running = pool.submit(run_sample, file, home, backend=backend, params=params)
+        command = [sys.executable, "-m", "agentainer_tui", "--home", str(home), answer, "last"]
+        while not running.done():
+            asked = subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE, check=False)
+            if asked.returncode == 0:
+                break
+        return running.result()
 
 
 def outline(run: SampleRun) -> dict[str, Any]:

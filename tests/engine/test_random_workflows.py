@@ -22,14 +22,15 @@ from engine.workflows.loader import load_text
 from tests.engine import random_workflows as rw
 from tests.engine.world import World, in_world
 
-EXAMPLES = int(os.environ.get("RANDOM_WORKFLOWS", "1000"))
+# The same examples each time; RANDOM_WORKFLOWS=5000 looks at so many others.
+EXAMPLES = int(os.environ.get("RANDOM_WORKFLOWS", "0"))
 # Memory rather than a disk where there is such a place: the journal waits for every commit.
 _FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 thorough = settings(
-    max_examples=EXAMPLES,
+    max_examples=EXAMPLES or 1000,
     deadline=None,
-    derandomize=True,
+    derandomize=not EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from engine.facade import validate_file
-from tests.samples import MAPREDUCE_JSON, SAMPLES, SampleRun, run_sample
+from tests.dialects import as_code_dialect
+from tests.samples import MAPREDUCE_JSON, SAMPLES, SampleRun, answered_sample, outline, run_sample
 
 FILES = sorted(SAMPLES.glob("*.yaml"))
 
@@ -16,13 +18,17 @@ def on_processes(sample: str | Path, home: Path, **params: object) -> SampleRun:
     return run_sample(sample, home, backend="process", params=params)
 
 
-def test_the_samples_are_the_five_that_the_documentation_names() -> None:
+def test_the_samples_are_the_nine_that_the_documentation_names() -> None:
     assert [file.stem for file in FILES] == [
+        "approval",
+        "decision",
         "document_analysis",
+        "etl_with_finally",
         "hello",
         "mapreduce",
         "pipeline",
         "resources",
+        "subworkflow",
     ]
 
 
@@ -219,3 +225,97 @@ def test_resources_says_that_processes_have_no_limits(tmp_path: Path) -> None:
         "same_work": True,
         "verdict": "the limits are not enforced here: these tasks are local processes",
     }
+
+
+@pytest.mark.parametrize(
+    ("ticket", "way", "ending"),
+    [
+        ("the shop is down", ["page", "assign"], "review"),
+        ("this is a bug", ["file_bug"], "review"),
+        ("how do I pay?", ["answer"], "close"),
+    ],
+)
+def test_decision_takes_one_way_and_joins(tmp_path: Path, ticket: str, way: list[str], ending: str) -> None:
+    run = on_processes("decision", tmp_path, ticket=ticket)
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    ran = [name for name, status in run.statuses().items() if status == "completed"]
+    assert ran == ["read", "triage", *way, "reply", "effort", ending]
+    skipped = [step for step in run.document["steps"] if step["status"] == "skipped"]
+    assert {step["reason"] for step in skipped} == {"branch_not_taken"}
+    assert run.state["reply"].startswith("Thank you. The team for this is ")
+
+
+def test_subworkflow_has_a_child_run_for_each_guest_and_one_inline(tmp_path: Path) -> None:
+    run = on_processes("subworkflow", tmp_path)
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    assert run.state["program"] == [
+        "Hello, Ada!",
+        "Hello, Edsger!",
+        "Hello, Grace!",
+        "To a guest list of 29 letters!",
+    ]
+    children = [item["attempts"][0]["child_run"] for item in run.step("greet")["items"]]
+    children.append(run.step("toast")["attempts"][0]["child_run"])
+    assert len(set(children)) == 4
+    # What the inline child has set is picked by `outputs`; nothing else of it comes back.
+    assert "letters" not in run.state
+    assert run.state["toast"] == "To a guest list of 29 letters!"
+
+
+@pytest.mark.parametrize(("answer", "status", "code"), [("approve", "completed", 0), ("reject", "failed", 1)])
+def test_approval_goes_on_as_somebody_answers(tmp_path: Path, answer: str, status: str, code: int) -> None:
+    run = answered_sample("approval", tmp_path, backend="process", answer=answer)
+
+    assert (run.exit_code, run.status) == (code, status)
+    if answer == "approve":
+        assert run.state["released"] == "app-1.4.0"
+        assert run.state["approved_by"]
+    else:
+        assert (run.step("gate")["reason"], run.step("release")["reason"]) == ("rejected", "upstream_failed")
+
+
+def test_etl_with_finally_tidies_up_after_success_and_pages_nobody(tmp_path: Path) -> None:
+    run = on_processes("etl_with_finally", tmp_path, bad_rows=1)
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    assert run.statuses()["page"] == "skipped"
+    assert run.state["report"] == "completed, 7 rows loaded"
+    assert run.step("transform")["artifacts"] == [{"name": "rows.csv", "size": 42}]
+
+
+def test_etl_with_finally_pages_and_tidies_up_after_a_failure_without_hiding_it(tmp_path: Path) -> None:
+    run = on_processes("etl_with_finally", tmp_path, bad_rows=3)
+
+    assert (run.exit_code, run.status) == (1, "failed")
+    assert run.document["run"]["reason"] == "task_failed"
+    assert run.state["paged"] == "step 'load' failed: exit code 1: 3 of 8 rows have no amount"
+    assert run.state["report"] == "failed, 0 rows loaded"
+    assert run.statuses() | {"load": "failed"} == dict.fromkeys(run.statuses(), "completed") | {
+        "load": "failed"
+    }
+
+
+@pytest.mark.parametrize(
+    ("sample", "params"),
+    [
+        ("mapreduce", {"pace": 0}),
+        ("document_analysis", {"pace": 0}),
+        ("decision", {"ticket": "the shop is down"}),
+        ("subworkflow", {}),
+    ],
+)
+def test_a_sample_comes_to_the_same_in_the_dialect_of_agentainers_code(
+    tmp_path: Path, sample: str, params: dict[str, object]
+) -> None:
+    homes = [tmp_path / "yaml", tmp_path / "json"]
+    for home in homes:
+        home.mkdir()
+    twin = homes[1] / f"{sample}.json"
+    twin.write_text(json.dumps(as_code_dialect(SAMPLES / f"{sample}.yaml")), encoding="utf-8")
+    (homes[1] / "hello.yaml").write_bytes((SAMPLES / "hello.yaml").read_bytes())
+
+    assert outline(on_processes(twin, homes[1], **params)) == outline(
+        on_processes(sample, homes[0], **params)
+    )

@@ -190,6 +190,10 @@ class Engine:
         require_unfinished(run)
         await self._parts.recovery.resume(run, cancel_by=by)
 
+    async def cancel_all(self, *, by: str = "user", hurry: bool = False) -> None:
+        """Cancel all runs in progress, as `cancel` does; child runs with their parents."""
+        await self._parts.orchestrator.cancel_all(by=by, hurry=hurry)
+
     async def waiting(self, ref: str) -> list[Gate]:
         """The approval steps of a run that wait for an answer, longest waiting first.
 
@@ -213,6 +217,15 @@ class Engine:
     def schedules(self) -> list[Scheduled]:
         """The workflows of the watched directory that run by themselves, with their next times."""
         return self._scheduler.schedules() if self._scheduler is not None else []
+
+    async def schedules_changed(self) -> None:
+        """Wait until `schedules` has something new to say; without a watched directory, for ever."""
+        if self._scheduler is None:
+            import asyncio  # not at the top: checking a file does without it
+
+            await asyncio.Event().wait()
+        else:
+            await self._scheduler.changed()
 
     async def wait(self, run_id: str) -> RunRecord:
         """Wait for the end of a run."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.commands.console import err, out, print_json, print_table
 from agentainer_tui.text import counted
 from engine.errors import DocumentError, Problem, Severity, UsageError
-from engine.facade import document_schema, open_history, validate_file
+from engine.facade import document_schema, next_run, open_history, validate_file
 
 if TYPE_CHECKING:
     from engine.facade import Plan, RunRecord
@@ -41,13 +42,18 @@ def validate(options: Namespace) -> int:
 def list_workflows(options: Namespace) -> int:
     """`agentainer list [DIR]`: the workflows of a directory and how their last runs ended."""
     from agentainer_tui.commands.interruptions import run_async
+    from engine.clock import isoformat
 
     entries, last = run_async(_listing(options))
+    now = datetime.now(UTC)
     if options.json:
         print_json(
             [
                 _document(entry.path, None if entry.broken else entry.plan, entry.problems)
-                | {"last_run": last[entry.name].to_json() if entry.name in last else None}
+                | {
+                    "last_run": last[entry.name].to_json() if entry.name in last else None,
+                    "next_run": isoformat(time) if (time := _next_run(entry, now)) else None,
+                }
                 for entry in entries
             ]
         )
@@ -55,8 +61,8 @@ def list_workflows(options: Namespace) -> int:
         err.line(f"there are no workflow files in {options.dir}")
     else:
         print_table(
-            ("WORKFLOW", "FILE", "STEPS", "LAST RUN", "STATUS", "PROBLEMS"),
-            (_listed(entry, last.get(entry.name)) for entry in entries),
+            ("WORKFLOW", "FILE", "STEPS", "LAST RUN", "STATUS", "NEXT RUN", "PROBLEMS"),
+            (_listed(entry, last.get(entry.name), _next_run(entry, now)) for entry in entries),
             status=4,
         )
     return 0
@@ -68,13 +74,13 @@ def schema(options: Namespace) -> int:
     return 0
 
 
-def load_plan(path: Path) -> Plan:
-    """The plan of a file; its warnings go to stderr.
+def load_plan(path: Path, directory: Path | None = None, *, max_depth: int | None = None) -> Plan:
+    """The plan of a file, with the workflows that it runs (`validate_file`); its warnings go to stderr.
 
     Raises:
         DocumentError: it has errors.
     """
-    plan, problems = validate_file(path)
+    plan, problems = validate_file(path, directory, max_depth=max_depth)
     if plan is None:
         raise DocumentError(problems, path=path)
     for problem in problems:
@@ -144,7 +150,12 @@ def _document(path: Path, plan: Plan | None, problems: tuple[Problem, ...]) -> d
     }
 
 
-def _listed(entry: CatalogEntry, run: RunRecord | None) -> tuple[str, ...]:
+def _next_run(entry: CatalogEntry, now: datetime) -> datetime | None:
+    """When a schedule starts it, if an engine is up then."""
+    return next_run(entry.plan, now) if entry.plan is not None and not entry.broken else None
+
+
+def _listed(entry: CatalogEntry, run: RunRecord | None, due: datetime | None) -> tuple[str, ...]:
     problems = counted(len(entry.problems), "warning") if entry.problems else ""
     if entry.broken:
         first = next(problem for problem in entry.problems if problem.severity is Severity.ERROR)
@@ -155,5 +166,6 @@ def _listed(entry: CatalogEntry, run: RunRecord | None) -> tuple[str, ...]:
         str(len(entry.plan.steps)) if entry.plan and not entry.broken else "-",
         run.id if run else "-",
         run.status if run else "-",
+        f"{due:%Y-%m-%d %H:%M}Z" if due else "-",
         problems,
     )

@@ -12,6 +12,10 @@ from engine.events import Event, EventType, StepStatus
 # The items of a larger map are told one by one only where something went wrong.
 ITEMS_TOLD = 50
 _ERROR_WIDTH = 200
+_QUEUED = {
+    "max_active_runs": "as many runs of its workflow are active as may be",
+    "schedule": "an earlier run of its schedule has not ended",
+}
 
 
 def narrate(event: Event, view: RunView) -> tuple[str, str, str] | None:
@@ -22,7 +26,9 @@ def narrate(event: Event, view: RunView) -> tuple[str, str, str] | None:
     data = event.data
     match event.type:
         case EventType.RUN_CREATED:
-            return "run", "created", _created(view)
+            return "run", "created", _created(view, data)
+        case EventType.RUN_QUEUED:
+            return "run", "queued", _QUEUED.get(data.get("why", ""), "")
         case EventType.RUN_RECOVERED:
             return "run", "recovered", f"interruption {data.get('recoveries', 1)}: going on from the journal"
         case EventType.RUN_CANCELLING:
@@ -91,11 +97,15 @@ def tally(step: StepView) -> str:
     return ", ".join([total if done == len(step.items) else f"{done} of {total}", *others])
 
 
-def _created(view: RunView) -> str:
+def _created(view: RunView, data: Mapping[str, Any]) -> str:
     steps = counted(len(view.steps), "step")
-    retry = f", again after run {view.retry_of}" if view.retry_of else ""
+    origin = f", again after run {view.retry_of}" if view.retry_of else ""
+    if parent := data.get("parent"):
+        origin += f", for {label(parent['step_id'], parent.get('item'))} of run {clean(parent['run_id'])}"
+    if scheduled_for := data.get("scheduled_for"):
+        origin += f", by its schedule, for {clean(scheduled_for)[:16].replace('T', ' ')}Z"
     params = "".join(f", {clean(key)}={brief(value, limit=40)}" for key, value in view.params.items())
-    return f"{clean(view.workflow)} {view.id}, {steps}, backend {clean(view.backend)}{retry}{params}"
+    return f"{clean(view.workflow)} {view.id}, {steps}, backend {clean(view.backend)}{origin}{params}"
 
 
 def _retrying(event: Event, view: RunView) -> str:

@@ -33,6 +33,7 @@ VERBS = {
     "show": "runs:show",
     "logs": "logs:logs",
     "events": "events:events",
+    "watch": "watching:watch",
     "retry": "running:retry",
     "cancel": "stopping:cancel",
     "cleanup": "cleaning:cleanup",
@@ -142,6 +143,9 @@ def _running_verbs(verb: Any) -> None:
     run.add_argument("--dir", metavar="DIR", default=".", help="where NAME is looked up (default: here)")
     _backend_option(run)
     _json_option(run)
+    watch = verb("watch", "run the workflows of a directory by their schedules, until Ctrl-C")
+    watch.add_argument("dir", metavar="DIR", nargs="?", default=".", help="directory (default: this one)")
+    _backend_option(watch)
     retry = verb("retry", "run a finished run again, wholly or in part, as a new run", epilog=EXIT_CODES)
     _run_argument(retry)
     scope = retry.add_mutually_exclusive_group()

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def run(options: Namespace) -> int:
     """`agentainer run FILE|NAME`."""
     # The document first: what is wrong with it must not wait for an engine, nor need one.
-    plan = load_plan(find_workflow(options.workflow, Path(options.dir)))
+    directory, settings = Path(options.dir), settings_of(options)
+    plan = load_plan(find_workflow(options.workflow, directory), directory, max_depth=settings.max_depth)
     params = given_params(options.param, options.params)
-    settings = settings_of(options)
 
     async def begin(engine: Engine) -> str:
         return await engine.start_run(plan, params, source="cli")

@@ -246,12 +246,16 @@ class Orchestrator:
         if live is not None:
             await asyncio.wait({live.task})
 
-    async def close(self, *, by: str) -> None:
-        """Cancel what runs, and wait for it. Child runs are their parents' affair."""
+    async def cancel_all(self, *, by: str, hurry: bool = False) -> None:
+        """Cancel all that runs. Child runs are their parents' affair."""
         for run_id in self.active:
             context = self.context_of(run_id)
             if context is not None and (context.parent is None or not self.is_live(context.parent.run_id)):
-                await self.cancel(run_id, by=by)
+                await self.cancel(run_id, by=by, hurry=hurry)
+
+    async def close(self, *, by: str) -> None:
+        """Cancel what runs, and wait for it."""
+        await self.cancel_all(by=by)
         while self._live:
             await asyncio.wait({live.task for live in self._live.values()})
 

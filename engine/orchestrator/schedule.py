@@ -101,6 +101,7 @@ class Scheduler:
         self._clock = clock
         self._timers: dict[Path, _Timer] = {}
         self._changed = asyncio.Event()
+        self._told: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -141,6 +142,12 @@ class Scheduler:
         ]
         return sorted(found, key=lambda one: (one.next_time is None, one.next_time, one.workflow))
 
+    async def changed(self) -> None:
+        """Wait until `schedules` has something new to say."""
+        if self._told is None or self._told.done():
+            self._told = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._told)
+
     def refresh(self) -> None:
         """Take over what the catalog says now: new, changed and removed schedules."""
         now = self._clock.now()
@@ -165,6 +172,7 @@ class Scheduler:
             timers[entry.path] = timer
         self._timers = timers
         self._changed.set()
+        self._tell()
 
     # -- inside ---------------------------------------------------------------------------------------
 
@@ -179,6 +187,7 @@ class Scheduler:
             if now < seen - _GRACE:  # the clock was put back
                 for timer in self._timers.values():
                     timer.aim(now)
+                self._tell()
             seen = now
             for timer in list(self._timers.values()):
                 if timer.next_time is not None and timer.next_time <= now:
@@ -209,6 +218,7 @@ class Scheduler:
             else:
                 self._complain(timer, f"missed its time {isoformat(time)}: the engine was away")
         timer.aim(now)
+        self._tell()
 
     async def _start(self, timer: _Timer, time: datetime) -> None:
         """Start a run for a time, unless earlier ones of the schedule are in its way."""
@@ -235,6 +245,10 @@ class Scheduler:
             self._complain(
                 timer, f"could not be started at {isoformat(time)}: {type(error).__name__}: {error}"
             )
+
+    def _tell(self) -> None:
+        if self._told is not None and not self._told.done():
+            self._told.set_result(None)
 
     def _complain(self, timer: _Timer, what: str) -> None:
         timer.problem = what

@@ -93,9 +93,9 @@ class LiveCommand:
         for reader in self._readers:
             reader.start()
 
-    def wait_for(self, text: str) -> str:
+    def wait_for(self, text: str, *, seconds: float = DEADLINE) -> str:
         """The next line, of either stream, that contains `text`; a line is found once."""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
                 line = self._lines.get(timeout=min(left, 1.0))

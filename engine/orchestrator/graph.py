@@ -12,7 +12,7 @@ from typing import Protocol
 from engine.errors import Reason
 from engine.events import StepStatus
 from engine.orchestrator.context import RunContext, Stop
-from engine.orchestrator.outcome import Outcome, failed
+from engine.orchestrator.outcome import Outcome, fault
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.triggers import failure_is_tolerated, judge
 from engine.workflows.plan import PlanStep
@@ -113,7 +113,7 @@ class Graph:
             # Ours to answer for: the run must not stay `running` because of a fault in the engine.
             trace = self._run.secrets.masker.mask_text(traceback.format_exc())
             _log.error("run %s, step %s\n%s", self._run.run_id, node.id, trace)
-            outcome = failed(Reason.INFRA_ERROR, f"internal error: {type(error).__name__}: {error}")
+            outcome = fault(error)
             self._run.request_stop(Stop(Reason.INFRA_ERROR, f"step {node.id!r}: {outcome.error}"))
         self._start(self._close(node, outcome))
 

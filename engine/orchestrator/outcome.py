@@ -57,6 +57,11 @@ def failed(
     )
 
 
+def fault(error: BaseException) -> Outcome:
+    """A failure that the engine has to answer for itself."""
+    return failed(Reason.INFRA_ERROR, f"internal error: {type(error).__name__}: {error}")
+
+
 def skipped(reason: Reason, error: str | None = None) -> Outcome:
     """Not run, and why."""
     return Outcome(StepStatus.SKIPPED, reason, error)

@@ -19,7 +19,7 @@ from engine.orchestrator.context import RunContext, Services, Stop, Track
 from engine.orchestrator.graph import Graph
 from engine.orchestrator.handlers import Handlers, steps_of
 from engine.orchestrator.kinds import kind_of
-from engine.orchestrator.outcome import Outcome, failed, skipped
+from engine.orchestrator.outcome import Outcome, failed, fault, skipped
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.states import check_run_move
 from engine.orchestrator.units import abandon
@@ -77,7 +77,7 @@ class RunExecutor:
             # Ours to answer for: the run must not stay `running` because of a fault in the engine.
             trace = self.context.secrets.masker.mask_text(traceback.format_exc())
             _log.error("run %s\n%s", self.context.run_id, trace)
-            message = f"internal error: {type(error).__name__}: {error}"
+            message = fault(error).error or ""
             self.context.request_stop(Stop(Reason.INFRA_ERROR, message))
             for step in self._plan.steps.values():
                 self.close(step, self.context.stopped_outcome())

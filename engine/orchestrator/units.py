@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from engine.orchestrator.attempt import Attempt, Unit
 from engine.orchestrator.children import ChildAttempt
 from engine.orchestrator.context import RunContext, Track
 from engine.orchestrator.memo import Memo
-from engine.orchestrator.outcome import Outcome, failed
+from engine.orchestrator.outcome import Outcome, failed, fault
 from engine.orchestrator.retry import may_retry, retry_delay
 from engine.orchestrator.slots import Slots
 from engine.orchestrator.task_attempt import TaskAttempt
@@ -90,9 +91,9 @@ class UnitRunner:
         try:
             outcome = await self._until_final(prior)
             outcome, finishing = await self._conclude(outcome)
-        except BaseException:
+        except BaseException as error:
             # Recorded without waiting: the journal keeps the order, and nothing here can be interrupted.
-            outcome = self._interrupted()
+            outcome = self._interrupted() if isinstance(error, asyncio.CancelledError) else fault(error)
             self._close(outcome, self._track.finished(outcome))
             raise
         self._close(outcome, finishing)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import docker_images
-from tests.samples import MAPREDUCE_JSON, SampleRun, outline, run_sample
+from tests.samples import MAPREDUCE_JSON, SampleRun, answered_sample, outline, run_sample
 
 pytestmark = pytest.mark.docker
 
@@ -18,6 +18,9 @@ SAME_EVERYWHERE = [
     ("mapreduce", {"pace": 0}),
     ("pipeline", {}),
     ("document_analysis", {"pace": 0}),
+    ("decision", {"ticket": "the shop is down"}),
+    ("subworkflow", {}),
+    ("etl_with_finally", {"bad_rows": 1}),
 ]
 
 
@@ -50,6 +53,33 @@ def test_containers_and_processes_give_the_same_results_in_the_same_order(
     assert (on_docker.exit_code, on_docker.status) == (0, "completed")
     assert on_docker.document["run"]["backend"] == "docker"
     assert outline(on_docker) == outline(on_processes)
+    assert_nothing_is_left(home)
+
+
+def test_a_failure_in_containers_ends_with_the_same_handler_steps(
+    home: Path, tmp_path: Path, python_image: str
+) -> None:
+    params = {"bad_rows": 3, "image": python_image}
+    elsewhere = tmp_path / "process"
+    elsewhere.mkdir()
+
+    on_docker = run_sample("etl_with_finally", home, backend="docker", params=params)
+    on_processes = run_sample("etl_with_finally", elsewhere, backend="process", params=params)
+
+    assert (on_docker.exit_code, on_docker.status) == (1, "failed")
+    assert outline(on_docker) == outline(on_processes)
+    assert on_docker.step("transform")["artifacts"] == on_processes.step("transform")["artifacts"]
+    assert_nothing_is_left(home)
+
+
+def test_approval_waits_without_a_container_until_somebody_answers(home: Path, python_image: str) -> None:
+    run = answered_sample(
+        "approval", home, backend="docker", answer="approve", params={"image": python_image}
+    )
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    assert run.step("gate")["attempts"] == []
+    assert run.state["released"] == "app-1.4.0"
     assert_nothing_is_left(home)
 
 

@@ -134,7 +134,7 @@ async def find_run(history: Reader, run_id: str) -> RunRecord | None:
 
 
 async def earlier_children(detail: RunDetail, history: Reader) -> EarlierChildren:
-    """For the steps and items of a run that did not complete: the child runs that their retry goes on from.
+    """For the steps and items of a run that did not wholly complete: the child runs that their retry goes on from.
 
     A child that was retried by itself stands for what that came to: if it completed then, nothing of it runs
     again.

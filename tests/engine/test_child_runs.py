@@ -285,6 +285,22 @@ def test_a_child_retried_alone_begins_with_what_its_parent_gave_it(tmp_path: Pat
     in_world(tmp_path, story, broken)
 
 
+def test_a_child_that_completed_partially_goes_on_with_what_failed_in_it(tmp_path: Path) -> None:
+    broken = Broken("two")
+
+    async def story(world: World) -> None:
+        world.library["child"] = CHILD.replace("child\n", "child\nconfig: {failure_strategy: continue}\n", 1)
+        first = await world.run(PARENT)
+        assert first.run.status == "partially_completed"
+        broken.steps.clear()
+        second = await retry(world, first, PARENT, failed=True)
+        assert second.run.status == "completed"
+        child = await world.detail(child_of(second.run.id))
+        assert broken.ran[child.run.id] == ["two"]
+
+    in_world(tmp_path, story, broken)
+
+
 def test_a_whole_retry_runs_the_child_afresh(tmp_path: Path) -> None:
     broken = Broken("two")
 

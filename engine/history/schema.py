@@ -54,12 +54,6 @@ _VERSION_1 = (
         initial_state TEXT NOT NULL,
         retry_of TEXT,
         retry_scope TEXT,
-        parent TEXT,
-        parent_run_id TEXT,
-        scheduled_for TEXT,
-        no_cache INTEGER NOT NULL DEFAULT 0,
-        queued TEXT,
-        settled TEXT,
         recoveries INTEGER NOT NULL DEFAULT 0,
         retries INTEGER NOT NULL DEFAULT 0,
         created_at TEXT NOT NULL,
@@ -70,20 +64,6 @@ _VERSION_1 = (
     """,
     "CREATE INDEX runs_by_workflow ON runs (workflow, seq)",
     "CREATE INDEX runs_by_status ON runs (status, seq)",
-    "CREATE INDEX runs_by_parent ON runs (parent_run_id, seq) WHERE parent_run_id IS NOT NULL",
-    "CREATE INDEX runs_by_retried ON runs (retry_of, seq) WHERE retry_of IS NOT NULL",
-    "CREATE INDEX runs_by_schedule ON runs (workflow, scheduled_for) WHERE scheduled_for IS NOT NULL",
-    # The workflows that the steps of a run run, as they were when it began.
-    """
-    CREATE TABLE run_children (
-        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-        name TEXT NOT NULL,
-        digest TEXT NOT NULL,
-        path TEXT,
-        PRIMARY KEY (run_id, name)
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX run_children_by_digest ON run_children (digest)",
     """
     CREATE TABLE steps (
         run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
@@ -97,20 +77,12 @@ _VERSION_1 = (
         command TEXT,
         workers INTEGER,
         max_concurrency INTEGER,
-        role TEXT NOT NULL DEFAULT 'main',
-        trigger TEXT,
-        routes TEXT,
-        sub_workflow TEXT,
-        waiting TEXT,
-        artifacts TEXT,
-        cached_from TEXT,
         status TEXT NOT NULL,
         reason TEXT,
         error TEXT,
         result TEXT,
         exit_code INTEGER,
         reused INTEGER NOT NULL DEFAULT 0,
-        partial INTEGER NOT NULL DEFAULT 0,
         next_attempt_at TEXT,
         started_at TEXT,
         finished_at TEXT,
@@ -126,15 +98,12 @@ _VERSION_1 = (
         step_id TEXT NOT NULL,
         number INTEGER NOT NULL,
         value TEXT NOT NULL,
-        artifacts TEXT,
-        cached_from TEXT,
         status TEXT NOT NULL,
         reason TEXT,
         error TEXT,
         result TEXT,
         exit_code INTEGER,
         reused INTEGER NOT NULL DEFAULT 0,
-        partial INTEGER NOT NULL DEFAULT 0,
         next_attempt_at TEXT,
         started_at TEXT,
         finished_at TEXT,
@@ -161,7 +130,6 @@ _VERSION_1 = (
         log TEXT NOT NULL,
         spec_digest TEXT,
         kept INTEGER NOT NULL DEFAULT 0,
-        child_run TEXT,
         created_at TEXT NOT NULL,
         started_at TEXT,
         finished_at TEXT,
@@ -170,19 +138,6 @@ _VERSION_1 = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX attempts_kept ON attempts (run_id, agent) WHERE kept = 1",
-    # Results that may be used again. The newest counts; a run takes its own along when it goes.
-    """
-    CREATE TABLE remembered (
-        key TEXT NOT NULL,
-        seq INTEGER NOT NULL,
-        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-        step_id TEXT NOT NULL,
-        item INTEGER NOT NULL,
-        finished_at TEXT NOT NULL,
-        PRIMARY KEY (key, seq)
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX remembered_by_run ON remembered (run_id)",
     # Folding these over the run's initial state gives the state as of any event.
     """
     CREATE TABLE state_changes (
@@ -197,5 +152,54 @@ _VERSION_1 = (
     """,
 )
 
+# Families of runs, roles and routes of steps, gates, artifacts, and results to use again.
+_VERSION_2 = (
+    "ALTER TABLE runs ADD COLUMN parent TEXT",
+    "ALTER TABLE runs ADD COLUMN parent_run_id TEXT",
+    "ALTER TABLE runs ADD COLUMN scheduled_for TEXT",
+    "ALTER TABLE runs ADD COLUMN no_cache INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN queued TEXT",
+    "ALTER TABLE runs ADD COLUMN settled TEXT",
+    "CREATE INDEX runs_by_parent ON runs (parent_run_id, seq) WHERE parent_run_id IS NOT NULL",
+    "CREATE INDEX runs_by_retried ON runs (retry_of, seq) WHERE retry_of IS NOT NULL",
+    "CREATE INDEX runs_by_schedule ON runs (workflow, scheduled_for) WHERE scheduled_for IS NOT NULL",
+    "ALTER TABLE steps ADD COLUMN role TEXT NOT NULL DEFAULT 'main'",
+    "ALTER TABLE steps ADD COLUMN trigger TEXT",
+    "ALTER TABLE steps ADD COLUMN routes TEXT",
+    "ALTER TABLE steps ADD COLUMN sub_workflow TEXT",
+    "ALTER TABLE steps ADD COLUMN waiting TEXT",
+    "ALTER TABLE steps ADD COLUMN artifacts TEXT",
+    "ALTER TABLE steps ADD COLUMN cached_from TEXT",
+    "ALTER TABLE steps ADD COLUMN partial INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE items ADD COLUMN artifacts TEXT",
+    "ALTER TABLE items ADD COLUMN cached_from TEXT",
+    "ALTER TABLE items ADD COLUMN partial INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE attempts ADD COLUMN child_run TEXT",
+    # The workflows that the steps of a run run, as they were when it began.
+    """
+    CREATE TABLE run_children (
+        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        path TEXT,
+        PRIMARY KEY (run_id, name)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX run_children_by_digest ON run_children (digest)",
+    # Results that may be used again. The newest counts; a run takes its own along when it goes.
+    """
+    CREATE TABLE remembered (
+        key TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        step_id TEXT NOT NULL,
+        item INTEGER NOT NULL,
+        finished_at TEXT NOT NULL,
+        PRIMARY KEY (key, seq)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX remembered_by_run ON remembered (run_id)",
+)
+
 # Index i holds what leads from version i to version i + 1.
-VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)

@@ -191,3 +191,40 @@ async def test_a_home_without_write_permission_can_be_read_and_is_refused_for_wr
     assert count == "1", shown.stderr
     assert str(database) in refusal[0]
     assert "permission" in refusal[1] or "may read and write there" in refusal[1]
+
+
+def columns(connection: sqlite3.Connection) -> dict[str, set[tuple[str, str, int]]]:
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return {
+        table: {
+            (row[1], row[2], row[3]) for row in connection.execute(f"PRAGMA table_info({table})").fetchall()
+        }
+        for (table,) in tables
+    }
+
+
+async def test_a_home_of_the_first_version_keeps_its_runs_and_reads_like_a_new_one(database: Path) -> None:
+    connection = connect_writer(database)
+    migrate(connection, database, VERSIONS[:1])
+    connection.execute(
+        "INSERT INTO runs (seq, id, workflow, digest, status, backend, params, initial_state, created_at)"
+        " VALUES (1, 'aaaaaaaaaaaa', 'old', 'd', 'completed', 'process', '{}', '{}', '2026-11-22T10:00:00Z')"
+    )
+    connection.execute(
+        "INSERT INTO steps (run_id, id, name, type, ordinal, depends_on, status)"
+        " VALUES ('aaaaaaaaaaaa', 's', 's', 'sequential', 0, '[]', 'completed')"
+    )
+    connection.close()
+
+    async with await Journal.open(database) as journal:
+        await journal.record(*Story().whole())
+        found = await journal.maintain(columns)
+    fresh = sqlite3.connect(":memory:")
+    for steps in VERSIONS:
+        for statement in steps:
+            fresh.execute(statement)
+    assert found == columns(fresh)
+    async with Reader(database) as reader:
+        detail = await reader.detail("aaaaaaaaaaaa")
+        assert (detail.run.parent, detail.steps[0].role, detail.steps[0].artifacts) == (None, "main", ())
+        assert len(await reader.runs()) == 2

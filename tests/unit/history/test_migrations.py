@@ -208,7 +208,7 @@ async def test_a_home_of_the_first_version_keeps_its_runs_and_reads_like_a_new_o
     migrate(connection, database, VERSIONS[:1])
     connection.execute(
         "INSERT INTO runs (seq, id, workflow, digest, status, backend, params, initial_state, created_at)"
-        " VALUES (1, 'aaaaaaaaaaaa', 'old', 'd', 'completed', 'process', '{}', '{}', '2026-11-22T10:00:00Z')"
+        " VALUES (0, 'aaaaaaaaaaaa', 'old', 'd', 'completed', 'process', '{}', '{}', '2026-11-22T10:00:00Z')"
     )
     connection.execute(
         "INSERT INTO steps (run_id, id, name, type, ordinal, depends_on, status)"

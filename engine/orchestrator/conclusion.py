@@ -8,8 +8,9 @@ from typing import Any
 from engine.errors import Reason, StateStoreError
 from engine.events import Event, StepStatus
 from engine.history.records import Remembered, StepRecord
-from engine.orchestrator.context import RESERVED, RunContext, Track
+from engine.orchestrator.context import RESERVED, RunContext
 from engine.orchestrator.outcome import Outcome, failed
+from engine.orchestrator.track import Track
 from engine.state.store import StateChanges
 from engine.workflows.plan import PlanStep
 

@@ -12,12 +12,13 @@ from engine.events import Event, EventType, StepStatus
 from engine.history.records import AttemptRecord, ItemRecord, StepRecord
 from engine.orchestrator.attempt import Unit
 from engine.orchestrator.conclusion import conclude_step, track_of
-from engine.orchestrator.context import RunContext, Track
+from engine.orchestrator.context import RunContext
 from engine.orchestrator.fanout import FanOut, Tolerance
 from engine.orchestrator.memo import memo_of
 from engine.orchestrator.outcome import Outcome, cancelled, failed, skipped
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.slots import Slots
+from engine.orchestrator.track import Track
 from engine.orchestrator.units import UnitRunner, abandon
 from engine.workflows.plan import ItemErrors, MapPlan, Path, PlanStep, StepType
 

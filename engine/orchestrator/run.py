@@ -15,13 +15,14 @@ from engine.events import EventType, RunStatus, StepStatus
 from engine.history.records import RunDetail, StepRecord
 from engine.orchestrator.attempt import Unit
 from engine.orchestrator.conclusion import track_of
-from engine.orchestrator.context import RunContext, Services, Stop, Track
+from engine.orchestrator.context import RunContext, Services, Stop
 from engine.orchestrator.graph import Graph
 from engine.orchestrator.handlers import Handlers, steps_of
 from engine.orchestrator.kinds import kind_of
 from engine.orchestrator.outcome import Outcome, failed, fault, skipped
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.states import check_run_move
+from engine.orchestrator.track import Track
 from engine.orchestrator.units import abandon
 from engine.orchestrator.verdict import RunEnd, first_failed, run_end
 from engine.state.store import NO_COLLECTIONS, RedisAccess

@@ -7,6 +7,7 @@ choice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.errors import Reason, UsageError
@@ -53,37 +54,47 @@ def reuse_for(plan: Plan, detail: RunDetail, scope: RetryScope) -> Reuse:
     """
     records = {record.id: record for record in detail.steps}
     if scope.failed:
-        again = {
-            step_id for step_id, record in records.items() if _is_own(plan, step_id) and _needs_rerun(record)
-        }
-        if not again and not any(map(_needs_rerun, records.values())):
-            raise UsageError(
-                f"nothing failed in run {detail.run.id}", hint="retry it whole, or --from a step"
-            )
-        again |= _downstream(plan, again)
-        return Reuse(_rest(plan, records, again), _good_items(plan, records, again))
+        return _reuse_good(plan, detail, records)
     if scope.from_step is not None:
-        again = {_known(plan, scope.from_step)}
-        again |= _downstream(plan, again)
-        again |= _broken_upstreams(plan, records, again)
-        again |= _downstream(plan, again)
-        return Reuse(_rest(plan, records, again))
+        return _reuse_before(plan, records, _known(plan, scope.from_step))
     if scope.only_step is not None:
-        only = plan.steps[_known(plan, scope.only_step)]
-        if only.route is not None:
-            raise UsageError(
-                f"step {only.id!r} decides what runs behind it, so it cannot be run again alone",
-                hint=f"use --from {only.id}",
-            )
-        again = {only.id, *only.members}
-        if broken := _broken_upstreams(plan, records, again) - again:
-            names = ", ".join(sorted(broken))
-            raise UsageError(
-                f"step {scope.only_step!r} needs {names}, which did not complete in run {detail.run.id}",
-                hint=f"use --from {sorted(broken)[0]}, or --failed",
-            )
-        return Reuse(_rest(plan, records, again))
+        return _reuse_others(plan, detail, records, plan.steps[_known(plan, scope.only_step)])
     return Reuse()
+
+
+def _reuse_good(plan: Plan, detail: RunDetail, records: dict[str, StepRecord]) -> Reuse:
+    again = {
+        step_id for step_id, record in records.items() if _is_own(plan, step_id) and _needs_rerun(record)
+    }
+    if not again and not any(map(_needs_rerun, records.values())):
+        raise UsageError(f"nothing failed in run {detail.run.id}", hint="retry it whole, or --from a step")
+    again |= _downstream(plan, again)
+    return Reuse(_rest(plan, records, again), _good_items(plan, records, again))
+
+
+def _reuse_before(plan: Plan, records: dict[str, StepRecord], root: str) -> Reuse:
+    again = {root} | _downstream(plan, {root})
+    again |= _broken_upstreams(plan, records, again)
+    again |= _downstream(plan, again)
+    _check_way(plan, records, root, again)
+    return Reuse(_rest(plan, records, again))
+
+
+def _reuse_others(plan: Plan, detail: RunDetail, records: dict[str, StepRecord], only: PlanStep) -> Reuse:
+    if only.route is not None:
+        raise UsageError(
+            f"step {only.id!r} decides what runs behind it, so it cannot be run again alone",
+            hint=f"use --from {only.id}",
+        )
+    again = {only.id, *only.members}
+    _check_way(plan, records, only.id, again)
+    if broken := _broken_upstreams(plan, records, again) - again:
+        names = ", ".join(sorted(broken))
+        raise UsageError(
+            f"step {only.id!r} needs {names}, which did not complete in run {detail.run.id}",
+            hint=f"use --from {sorted(broken)[0]}, or --failed",
+        )
+    return Reuse(_rest(plan, records, again))
 
 
 def _known(plan: Plan, word: str) -> str:
@@ -98,6 +109,34 @@ def _known(plan: Plan, word: str) -> str:
             hint=f"retry from one of the steps {', '.join(own)}",
         )
     return step_id
+
+
+def _check_way(plan: Plan, records: Mapping[str, StepRecord], root: str, again: set[str]) -> None:
+    """Refuse to run only what decisions that stand have not chosen: it would be skipped again.
+
+    Raises:
+        UsageError: they have not.
+    """
+    record = records.get(root)
+    if record is None or record.reason != Reason.BRANCH_NOT_TAKEN:
+        return
+    deciding = [name for name in _all_upstreams(plan, root) if plan.steps[name].route is not None]
+    if deciding and again.isdisjoint(deciding):
+        raise UsageError(
+            f"step {root!r} has no turn as long as its decisions stand: {record.error}",
+            hint=f"use --from {deciding[-1]}",
+        )
+
+
+def _all_upstreams(plan: Plan, step_id: str) -> list[str]:
+    """What a step depends on, however far, in document order."""
+    found: set[str] = set()
+    rest = [step_id]
+    while rest:
+        fresh = _upstreams(plan, plan.steps[rest.pop()]) - found
+        found |= fresh
+        rest += fresh
+    return [name for name in plan.steps if name in found]
 
 
 def _is_own(plan: Plan, step_id: str) -> bool:

@@ -8,9 +8,10 @@ from engine.events import Event
 from engine.history.records import StepRecord
 from engine.orchestrator.attempt import Unit
 from engine.orchestrator.conclusion import conclude_step, fields_of, track_of
-from engine.orchestrator.context import RunContext, Track
+from engine.orchestrator.context import RunContext
 from engine.orchestrator.outcome import Outcome
 from engine.orchestrator.slots import Slots
+from engine.orchestrator.track import Track
 from engine.orchestrator.units import UnitRunner
 from engine.workflows.plan import PlanStep, SubWorkflowPlan
 

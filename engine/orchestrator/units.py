@@ -13,12 +13,13 @@ from engine.events import Event, EventType, StepStatus
 from engine.history.records import AttemptRecord
 from engine.orchestrator.attempt import Attempt, Unit
 from engine.orchestrator.children import ChildAttempt
-from engine.orchestrator.context import RunContext, Track
+from engine.orchestrator.context import RunContext
 from engine.orchestrator.memo import Memo
 from engine.orchestrator.outcome import Outcome, failed, fault
 from engine.orchestrator.retry import may_retry, retry_delay
 from engine.orchestrator.slots import Slots
 from engine.orchestrator.task_attempt import TaskAttempt
+from engine.orchestrator.track import Track
 from engine.workflows.plan import CleanupPolicy
 
 Conclusion = Callable[[Outcome], Awaitable[tuple[Outcome, Event]]]

@@ -12,6 +12,9 @@ from engine.workflows.plan import Plan
 from engine.workflows.source import MAX_BYTES, digest_of
 from engine.workflows.tree import Items, Node, Table, node_at
 
+# Of the config: what is said of runs that nobody else began.
+_OF_WHOLE_WORKFLOWS = ("schedule", "max_active_runs")
+
 
 class PlanMaker(Protocol):
     """Makes the plan of a checked document (`planner.make_plan`)."""
@@ -37,7 +40,7 @@ def plan_inline(
     Its document is a text that loads into the same plan, so that the child's run can be recovered and tried
     again by itself. The parent's secrets and env files are in it as if it had them itself.
     """
-    for key in ("schedule", "max_active_runs"):
+    for key in _OF_WHOLE_WORKFLOWS:
         if key in inline.config.model_fields_set:
             compiler.warning(
                 (*at, "config", key),
@@ -60,6 +63,9 @@ def _with_surroundings(
 ) -> InlineWorkflowDocument:
     own = {secret.name for secret in inline.secrets}
     changes: dict[str, Any] = {"name": inline.name or step_id}
+    if ineffective := inline.config.model_fields_set.intersection(_OF_WHOLE_WORKFLOWS):
+        kept = {key: getattr(inline.config, key) for key in inline.config.model_fields_set - ineffective}
+        changes["config"] = inline.config.model_construct(_fields_set=set(kept), **kept)
     if parent.env_file:
         changes["env_file"] = [*parent.env_file, *inline.env_file]
     if parent.secrets:

@@ -189,6 +189,9 @@ def test_settings_that_only_a_document_of_its_own_can_have_are_warnings() -> Non
     )
     assert [(one.line, one.column) for one in loaded.problems] == [(6, 9), (7, 9)]
     assert all("has no effect in a workflow that stands in a step" in one.message for one in loaded.problems)
+    child = inline_of(loaded.require().steps["s"])
+    for plan in (child, load_text(child.document).require()):
+        assert (plan.schedule, plan.max_active_runs) == (None, 0)
 
 
 def test_warnings_of_an_inline_workflow_are_those_of_its_parent() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from engine.agents.memory import Script
+from engine.errors import UsageError
 from engine.events import EventType
-from engine.history.records import RunDetail
 from engine.orchestrator.scopes import RetryScope
-from tests.engine.world import World, by_step, in_world, plan_of, prints, statuses, step_of
+from tests.engine.world import World, ends, in_world, plan_of, prints, run_once, statuses, step_of
 
 FORK = """
 name: fork
@@ -32,26 +32,13 @@ steps:
   - {id: small, command: [x], depends_on: [route]}
   - {id: join, command: [x], depends_on: [after_big, medium, small]}
 """
-GOOD, BAD = Script(), Script(exit_code=1)
-
-
-def run(tmp_path: Path, document: str, scripts: dict[str, Script] | None = None) -> RunDetail:
-    async def story(world: World) -> RunDetail:
-        return await world.run(document)
-
-    return in_world(tmp_path, story, by_step(scripts or {}))
-
-
-def ends(detail: RunDetail) -> dict[str, str]:
-    """Of each step its status, or why it was skipped."""
-    return {s.id: s.reason or "" if s.status == "skipped" else s.status for s in detail.steps}
 
 
 @pytest.mark.parametrize(
     ("n", "way"), [(50, "big"), (11, "big"), (10, "medium"), (6, "medium"), (5, "small"), (-1, "small")]
 )
 def test_the_first_true_choice_wins_and_only_it_runs(tmp_path: Path, n: int, way: str) -> None:
-    detail = run(tmp_path, FORK % n)
+    detail = run_once(tmp_path, FORK % n)
 
     found = ends(detail)
     assert [name for name in ("big", "medium", "small") if found[name] == "completed"] == [way]
@@ -61,11 +48,11 @@ def test_the_first_true_choice_wins_and_only_it_runs(tmp_path: Path, n: int, way
 
 
 def test_a_skip_cascades_to_what_is_reachable_only_through_it(tmp_path: Path) -> None:
-    assert ends(run(tmp_path, FORK % 1))["after_big"] == "branch_not_taken"
+    assert ends(run_once(tmp_path, FORK % 1))["after_big"] == "branch_not_taken"
 
 
 def test_a_decision_tells_what_it_chose_without_touching_the_state(tmp_path: Path) -> None:
-    detail = run(tmp_path, FORK % 7)
+    detail = run_once(tmp_path, FORK % 7)
 
     assert step_of(detail, "route").result == {"choice": "2", "next": ["medium"]}
     assert step_of(detail, "route").attempts == ()
@@ -73,7 +60,7 @@ def test_a_decision_tells_what_it_chose_without_touching_the_state(tmp_path: Pat
 
 
 def test_no_choice_and_no_default_fails_with_no_choice_matched(tmp_path: Path) -> None:
-    detail = run(tmp_path, (FORK % 1).replace("      default: small\n", ""))
+    detail = run_once(tmp_path, (FORK % 1).replace("      default: small\n", ""))
 
     route = step_of(detail, "route")
     assert (route.status, route.reason) == ("failed", "no_choice_matched")
@@ -82,12 +69,12 @@ def test_no_choice_and_no_default_fails_with_no_choice_matched(tmp_path: Path) -
 
 
 def test_a_decision_about_a_missing_path_is_false_not_an_error(tmp_path: Path) -> None:
-    assert ends(run(tmp_path, (FORK % 1).replace("{n:", "{m:")))["small"] == "completed"
+    assert ends(run_once(tmp_path, (FORK % 1).replace("{n:", "{m:")))["small"] == "completed"
 
 
 def test_an_input_path_that_finds_nothing_is_an_input_error(tmp_path: Path) -> None:
     document = (FORK % 1).replace("decision_node:", "decision_node:\n      input_path: $.order.total")
-    route = step_of(run(tmp_path, document), "route")
+    route = step_of(run_once(tmp_path, document), "route")
 
     assert (route.status, route.reason) == ("failed", "input_error")
     assert "order" in (route.error or "")
@@ -100,7 +87,7 @@ def test_conditions_look_at_the_input_path_first_then_at_the_state(
     document = (FORK % f"7, order: {order}").replace(
         "decision_node:", "decision_node:\n      input_path: $.order"
     )
-    assert ends(run(tmp_path, document))[way] == "completed"
+    assert ends(run_once(tmp_path, document))[way] == "completed"
 
 
 def test_branches_of_the_code_dialect_are_judged_by_priority(tmp_path: Path) -> None:
@@ -169,7 +156,7 @@ def test_document_order_behind_an_untaken_way_skips_nothing(tmp_path: Path) -> N
     )
     document = document.replace("    depends_on: []\n", "")
 
-    assert ends(run(tmp_path, document)) == {
+    assert ends(run_once(tmp_path, document)) == {
         "route": "completed",
         "big": "branch_not_taken",
         "after_big": "completed",
@@ -214,7 +201,7 @@ def test_the_targets_of_a_decision_that_failed_are_skipped_for_that(tmp_path: Pa
         .replace("      default: small\n", "")
         .replace("name: fork", "name: fork\nconfig: {failure_strategy: continue}")
     )
-    detail = run(tmp_path, document)
+    detail = run_once(tmp_path, document)
 
     assert ends(detail)["big"] == ends(detail)["medium"] == "upstream_failed"
 
@@ -223,114 +210,17 @@ def test_the_targets_of_a_decision_whose_own_condition_is_false_are_not_taken(tm
     document = (FORK % 1).replace(
         "    type: decision\n", "    type: decision\n    when: {field: $.n, operator: gt, value: 100}\n"
     )
-    found = ends(run(tmp_path, document))
+    found = ends(run_once(tmp_path, document))
 
     assert found["route"] == "condition_false"
     assert found["big"] == found["small"] == found["join"] == "branch_not_taken"
-
-
-def diamond(trigger: str, a: str, b: str, strategy: str = "continue") -> str:
-    """`last` behind two steps: each is good, bad (by its script), or skipped by its condition."""
-    skip = ", condition: {field: $.never, operator: exists}"
-    return f"""
-name: diamond
-config: {{failure_strategy: {strategy}}}
-steps:
-  - {{id: a, command: [x], depends_on: []{skip if a == "skipped" else ""}}}
-  - {{id: b, command: [x], depends_on: []{skip if b == "skipped" else ""}}}
-  - {{id: last, command: [x], depends_on: [a, b]{", trigger: " + trigger if trigger else ""}}}
-"""
-
-
-@pytest.mark.parametrize(
-    ("trigger", "a", "b", "end"),
-    [
-        ("", "good", "good", "completed"),
-        ("", "good", "bad", "completed"),
-        ("", "good", "skipped", "completed"),
-        ("", "skipped", "skipped", "completed"),
-        ("all_success", "good", "good", "completed"),
-        ("all_success", "good", "bad", "upstream_failed"),
-        ("all_success", "good", "skipped", "condition_false"),
-        ("all_done", "bad", "bad", "completed"),
-        ("all_done", "skipped", "bad", "completed"),
-        ("one_success", "good", "bad", "completed"),
-        ("one_success", "good", "skipped", "completed"),
-        ("one_success", "bad", "skipped", "upstream_failed"),
-        ("one_success", "skipped", "skipped", "condition_false"),
-        ("none_failed", "skipped", "skipped", "completed"),
-        ("none_failed", "good", "skipped", "completed"),
-        ("none_failed", "good", "bad", "upstream_failed"),
-    ],
-)
-def test_a_trigger_asks_what_the_reference_says(
-    tmp_path: Path, trigger: str, a: str, b: str, end: str
-) -> None:
-    scripts = {name: BAD for name, how in (("a", a), ("b", b)) if how == "bad"}
-
-    assert ends(run(tmp_path, diamond(trigger, a, b), scripts))["last"] == end
-
-
-def test_all_done_runs_after_a_failure_that_stops_the_run(tmp_path: Path) -> None:
-    detail = run(tmp_path, diamond("all_done", "bad", "good", "fail_fast"), {"a": BAD})
-
-    assert ends(detail)["last"] == "completed"
-    assert (detail.run.status, detail.run.reason) == ("failed", "task_failed")
-
-
-def test_all_done_elsewhere_in_the_graph_is_stopped_like_everything_else(tmp_path: Path) -> None:
-    document = (
-        "name: elsewhere\nsteps:\n"
-        "  - {id: bad, command: [x], depends_on: []}\n"
-        "  - {id: slow, command: [x], depends_on: []}\n"
-        "  - {id: last, command: [x], depends_on: [slow], trigger: all_done}\n"
-    )
-    assert ends(run(tmp_path, document, {"bad": BAD, "slow": Script(delay=60)})) == {
-        "bad": "failed",
-        "slow": "cancelled",
-        "last": "cancelled",
-    }
-
-
-def test_a_tolerated_failure_is_visible_to_the_steps_behind_it(tmp_path: Path) -> None:
-    detail = run(
-        tmp_path,
-        """
-name: see
-steps:
-  - {id: bad, command: [x], failure_strategy: continue}
-  - id: last
-    command: [x]
-    condition:
-      and:
-        - {field: $.steps.bad.status, operator: eq, value: failed}
-        - {field: $.steps.bad.reason, operator: eq, value: task_failed}
-        - {field: $.steps.bad.exit_code, operator: eq, value: 7}
-        - {field: $.steps.bad.error, operator: contains, value: boom}
-        - {field: $.steps.bad.result, operator: eq, value: null}
-""",
-        {"bad": Script(exit_code=7, stderr="boom\n")},
-    )
-    assert ends(detail) == {"bad": "failed", "last": "completed"}
-    assert detail.run.status == "partially_completed"
-
-
-def test_a_steps_own_failure_strategy_wins_over_the_workflows(tmp_path: Path) -> None:
-    document = (
-        "name: own\nconfig: {failure_strategy: continue}\nsteps:\n"
-        "  - {id: bad, command: [x], failure_strategy: fail_fast}\n  - {id: last, command: [x]}\n"
-    )
-    detail = run(tmp_path, document, {"bad": BAD})
-
-    assert ends(detail) == {"bad": "failed", "last": "upstream_failed"}
-    assert detail.run.status == "failed"
 
 
 def test_a_decision_sees_what_the_step_before_it_left(tmp_path: Path) -> None:
     document = (FORK % 0).replace("    depends_on: []\n", "    depends_on: [count]\n") + (
         "  - {id: count, command: [x], depends_on: []}\n"
     )
-    assert ends(run(tmp_path, document, {"count": prints({"n": 99})}))["big"] == "completed"
+    assert ends(run_once(tmp_path, document, {"count": prints({"n": 99})}))["big"] == "completed"
 
 
 def test_a_decision_that_was_made_is_not_made_again_after_a_crash(tmp_path: Path) -> None:
@@ -392,3 +282,75 @@ def test_a_decision_that_stands_keeps_its_choice_in_a_retry(tmp_path: Path) -> N
         return Script(exit_code=int(broken.get(spec.identity.step_id, False)))
 
     in_world(tmp_path, story, behaviour)
+
+
+@pytest.mark.parametrize("step", ["big", "after_big"])
+@pytest.mark.parametrize("how", ["from_step", "only_step"])
+def test_a_step_that_was_not_chosen_cannot_be_retried_by_itself(tmp_path: Path, how: str, step: str) -> None:
+    async def story(world: World) -> None:
+        detail = await world.run(FORK % 1)
+        with pytest.raises(UsageError, match="as long as its decisions stand") as caught:
+            scope = RetryScope(**{how: step})  # type: ignore[arg-type]
+            await world.orchestrator.retry(plan_of(FORK % 1), detail, scope, source="test")
+        assert caught.value.hint == "use --from route"
+
+    in_world(tmp_path, story)
+
+
+def test_a_target_that_was_chosen_is_retried_alone_and_the_decision_stands(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        first = await world.run(FORK % 1)
+        run_id = await world.orchestrator.retry(
+            plan_of(FORK % 1), first, RetryScope(only_step="small"), source="test"
+        )
+        second = await world.finish(run_id)
+        assert [step.id for step in second.steps if not step.reused] == ["small"]
+        assert ends(second) == ends(first)
+
+    in_world(tmp_path, story)
+
+
+def test_a_decision_cannot_be_retried_alone(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        detail = await world.run(FORK % 1)
+        with pytest.raises(UsageError, match="decides what runs behind it"):
+            await world.orchestrator.retry(
+                plan_of(FORK % 1), detail, RetryScope(only_step="route"), source="test"
+            )
+
+    in_world(tmp_path, story)
+
+
+def test_a_retry_of_a_decision_that_failed_runs_all_that_it_leads_to(tmp_path: Path) -> None:
+    document = FORK % 1
+    n = {"n": "text"}
+
+    async def story(world: World) -> None:
+        text = document.replace("      default: small\n", "").replace("depends_on: []", "depends_on: [count]")
+        text += "  - {id: count, command: [x], depends_on: []}\n"
+        first = await world.run(text)
+        assert ends(first)["route"] == "failed"
+        assert {ends(first)[name] for name in ("big", "after_big", "medium")} == {"upstream_failed"}
+        n["n"] = 50  # type: ignore[assignment]
+        run_id = await world.orchestrator.retry(
+            plan_of(text), first, RetryScope(from_step="count"), source="test"
+        )
+        second = await world.finish(run_id)
+        assert ends(second)["after_big"] == "completed"
+        assert ends(second)["medium"] == "branch_not_taken"
+
+    in_world(tmp_path, story, lambda spec: prints(n) if spec.identity.step_id == "count" else Script())
+
+
+def test_the_message_of_a_decision_without_a_match_says_what_was_found(tmp_path: Path) -> None:
+    document = (
+        (FORK % 3)
+        .replace("      default: small\n", "")
+        .replace(
+            "condition: {field: $.n, operator: gt, value: 5}",
+            "condition: {and: [{field: $.n, operator: eq, value: 3}, {field: $.m, operator: eq, value: 1}]}",
+        )
+    )
+    error = step_of(run_once(tmp_path, document), "route").error or ""
+    assert "(1, 2)" in error
+    assert "$.n is the number 3, $.m is missing" in error

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.agents.memory import Script
-from engine.history.records import RunDetail
-from tests.engine.world import World, by_step, in_world, step_of, until
+from tests.engine.world import World, by_step, ends, in_world, step_of, until
 
 # `bad` fails at once; `after` was asked to run after that, and takes its time.
 DOCUMENT = """
@@ -24,10 +23,6 @@ steps:
 """
 BAD, ENDLESS = Script(exit_code=1, delay=1), Script(delay=None)
 SLOW = Script(delay=None, ignores_term=True)
-
-
-def ends(detail: RunDetail) -> dict[str, str]:
-    return {s.id: s.reason or "" if s.status == "skipped" else s.status for s in detail.steps}
 
 
 def running(world: World, step_id: str) -> bool:

@@ -264,6 +264,15 @@ def in_world(
     return run_virtual(main)
 
 
+def run_once(home: Path, document: str, scripts: dict[str, Script] | None = None) -> RunDetail:
+    """Run a YAML text to its end in a world of its own, with agents scripted by step."""
+
+    async def story(world: World) -> RunDetail:
+        return await world.run(document)
+
+    return in_world(home, story, by_step(scripts or {}))
+
+
 def prints(value: Any, **rest: Any) -> Script:
     """A script that prints `value` as JSON."""
     return Script(stdout=json.dumps(value), **rest)
@@ -282,6 +291,11 @@ def step_of(detail: RunDetail, step_id: str) -> StepRecord:
 def statuses(detail: RunDetail) -> dict[str, str]:
     """Status of every step."""
     return {step.id: step.status for step in detail.steps}
+
+
+def ends(detail: RunDetail) -> dict[str, str]:
+    """Of every step its status, or why it was skipped."""
+    return {step.id: step.reason or "" if step.status == "skipped" else step.status for step in detail.steps}
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = 1000.0) -> None:

@@ -91,7 +91,7 @@ def test_conditions_look_at_the_input_path_first_then_at_the_state(
 
 
 def test_branches_of_the_code_dialect_are_judged_by_priority(tmp_path: Path) -> None:
-    detail = run(
+    detail = run_once(
         tmp_path,
         """
 name: code
@@ -124,7 +124,7 @@ steps:
 
 @pytest.mark.parametrize(("n", "taken", "other"), [(1, "yes", "no"), (0, "no", "yes")])
 def test_a_branch_has_two_ways(tmp_path: Path, n: int, taken: str, other: str) -> None:
-    detail = run(
+    detail = run_once(
         tmp_path,
         f"""
 name: branch
@@ -167,7 +167,7 @@ def test_document_order_behind_an_untaken_way_skips_nothing(tmp_path: Path) -> N
 
 
 def test_a_step_that_several_decisions_choose_runs_once_one_of_them_has_chosen_it(tmp_path: Path) -> None:
-    detail = run(
+    detail = run_once(
         tmp_path,
         """
 name: two

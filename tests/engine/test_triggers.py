@@ -76,7 +76,7 @@ def test_all_done_elsewhere_in_the_graph_is_stopped_like_everything_else(tmp_pat
 
 
 def test_a_tolerated_failure_is_visible_to_the_steps_behind_it(tmp_path: Path) -> None:
-    detail = run(
+    detail = run_once(
         tmp_path,
         """
 name: see

@@ -183,6 +183,24 @@ def test_a_run_that_ends_the_engine_again_and_again_is_parked(tmp_path: Path) ->
     in_world(tmp_path, story, lambda spec: Script(delay=None), max_recoveries=2)
 
 
+def test_a_run_whose_secret_is_gone_is_ended_and_says_so(tmp_path: Path) -> None:
+    document = TWO.replace("name: two", "name: two\nsecrets: [TOKEN]")
+
+    async def story(world: World) -> None:
+        world.environ["TOKEN"] = "a long secret"
+        run_id = await world.start(document)
+        await until(lambda: world.backend.running == 1)
+        await world.crash(run_id)
+        del world.environ["TOKEN"]
+        await recover_all(world)
+        detail = await world.finish(run_id)
+        assert (detail.run.status, detail.run.reason) == ("failed", "input_error")
+        assert "TOKEN is not set" in (detail.run.error or "")
+        assert world.backend.agents == {}
+
+    in_world(tmp_path, story, lambda spec: Script(delay=None))
+
+
 def test_a_run_whose_backend_is_gone_is_ended_as_a_platform_failure(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         run_id = await world.start(TWO)

@@ -30,6 +30,22 @@ steps:
   - {id: last, command: ["echo", "{{ $.made }}"]}
 """
 
+# The same as a child run of another.
+FAMILY = """
+name: outer
+steps:
+  - id: sub
+    workflow:
+      name: interrupted
+      state: {flag: "%(flag)s"}
+      steps:
+        - {id: first, command: ["echo", '{"made": 1}']}
+        - id: slow
+          command: ["sh", "-c", "while [ ! -e %(flag)s ]; do sleep 0.05; done; echo done"]
+        - {id: last, command: ["echo", "{{ $.made }}"]}
+  - {id: after, command: ["echo", "{{ $.made }}"]}
+"""
+
 CONTAINERS = """
 name: interrupted
 steps:
@@ -153,6 +169,23 @@ def test_an_interrupted_local_process_is_ended_and_tried_again(local: Home) -> N
     assert (second["status"], second["number"]) == ("completed", 2)
     assert len(attempts_of(document, "first")) == 1
     assert document["steps"][2]["result"] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds what is left over through /proc")
+def test_a_parent_and_its_child_go_on_together(local: Home) -> None:
+    flag = local.directory / "flag"
+    engine = local.start(FAMILY % {"flag": flag})
+    kill_while_slow_runs(local, engine)
+    flag.touch()
+    local.run_other()
+    child = local.interrupted()
+    assert (child["run"]["status"], child["run"]["parent"]["step_id"]) == ("completed", "sub")
+    assert [attempt["status"] for attempt in attempts_of(child, "slow")] == ["failed", "completed"]
+    parent = local.ask("show", child["run"]["parent"]["run_id"])
+    assert parent["run"]["status"] == "completed"
+    [attempt] = attempts_of(parent, "sub")
+    assert (attempt["status"], attempt["child_run"]) == ("completed", child["run"]["id"])
+    assert parent["steps"][1]["result"] == 1
 
 
 @pytest.mark.docker

@@ -5,10 +5,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from engine.agents.backend import Backend, BackendFacts
-from engine.backends import instance_id, make_backend
+from engine.backends import instance_id, make_backend, open_backend
 from engine.clock import SystemClock
-from engine.errors import UnavailableError
 from engine.history.journal import Journal
 from engine.history.lease import Lease
 from engine.history.logs import LogWriter
@@ -47,7 +45,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     stack.push_async_callback(journal.close)
     history = Reader(settings.database)
     stack.push_async_callback(history.close)
-    backend, facts, notes = await _open_backend(settings)
+    backend, facts, notes = await open_backend(settings)
     stack.push_async_callback(backend.close)
     store = RedisStateStore(settings.home, redis_url=settings.redis_url, result_limit=settings.result_limit)
     await store.open(facts.gateway)
@@ -78,19 +76,3 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
 
     recovery = Recovery(orchestrator, services, history, services_for)
     return Parts(journal, history, store, services, orchestrator, recovery, notes)
-
-
-async def _open_backend(settings: Settings) -> tuple[Backend, BackendFacts, tuple[str, ...]]:
-    """The backend that was asked for; `auto` takes Docker if it answers, and says so if it does not."""
-    notes: tuple[str, ...] = ()
-    if settings.backend in ("auto", "docker"):
-        backend = make_backend(settings, "docker")
-        try:
-            return backend, await backend.open(), notes
-        except UnavailableError:
-            await backend.close()
-            if settings.backend == "docker":
-                raise
-            notes = ("no Docker engine: running as local processes; limits are not enforced",)
-    backend = make_backend(settings, "process")
-    return backend, await backend.open(), notes

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from engine.agents.backend import Backend
+from engine.agents.backend import Backend, BackendFacts
 from engine.errors import UnavailableError
 from engine.settings import Settings
 
@@ -23,6 +23,26 @@ def make_backend(settings: Settings, name: str) -> Backend:
     from engine.agents.process import ProcessBackend
 
     return ProcessBackend(home=settings.home, instance=instance)
+
+
+async def open_backend(settings: Settings) -> tuple[Backend, BackendFacts, tuple[str, ...]]:
+    """The open backend that was asked for; `auto` takes Docker if it answers, and says so if it does not.
+
+    Raises:
+        UnavailableError: the backend that was demanded cannot be had.
+    """
+    notes: tuple[str, ...] = ()
+    if settings.backend in ("auto", "docker"):
+        backend = make_backend(settings, "docker")
+        try:
+            return backend, await backend.open(), notes
+        except UnavailableError:
+            await backend.close()
+            if settings.backend == "docker":
+                raise
+            notes = ("no Docker engine: running as local processes; limits are not enforced",)
+    backend = make_backend(settings, "process")
+    return backend, await backend.open(), notes
 
 
 def instance_id(home: Path) -> str:

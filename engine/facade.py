@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import UsageError
 from engine.events import Event
 from engine.live import Engine, KeptAgent, require_unfinished
+from engine.rehearsal import RunPreview, preview_run
 from engine.standalone import document_schema, next_run, open_history, read_param, validate_file
 
 if TYPE_CHECKING:
     from engine.history.reader import Reader as Reader
     from engine.history.records import AttemptRecord, ItemRecord, RunDetail, RunRecord, StepRecord
     from engine.orchestrator.approvals import Gate
+    from engine.orchestrator.preview import StepPreview
     from engine.orchestrator.schedule import Scheduled
     from engine.settings import Settings as Settings
     from engine.workflows.plan import ParamSpec
@@ -30,6 +32,8 @@ else:
             from engine.workflows import plan as module
         elif name == "Gate":
             from engine.orchestrator import approvals as module
+        elif name == "StepPreview":
+            from engine.orchestrator import preview as module
         elif name == "Scheduled":
             from engine.orchestrator import schedule as module
         else:
@@ -46,14 +50,17 @@ __all__ = [
     "KeptAgent",
     "ParamSpec",
     "RunDetail",
+    "RunPreview",
     "RunRecord",
     "Scheduled",
+    "StepPreview",
     "StepRecord",
     "answer_gate",
     "cancel_run",
     "document_schema",
     "next_run",
     "open_history",
+    "preview_run",
     "read_param",
     "validate_file",
 ]

@@ -74,10 +74,10 @@ class FanOut:
 
     async def run(self) -> Outcome:
         """Run them all, as far as the tolerance allows, and judge."""
+        # All that is known first: a failure among it may stop the rest, and what has ended is not the rest.
+        rest = [index for index in range(self._count) if not self._take_over(index)]
         async with asyncio.TaskGroup() as group:
-            for index in range(self._count):
-                if self._take_over(index):
-                    continue
+            for index in rest:
                 await self._window.acquire()
                 if self._stopped:
                     break

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -119,6 +120,7 @@ class RunContext:
         self._state_text = "{}"  # the state as JSON
         self._digested: tuple[dict[str, Any], str] | None = None
         self._steps_scope: dict[str, dict[str, Any]] = {}
+        self._claims = 0  # slots of tasks that are still to be taken over
         self._background: set[asyncio.Task[None]] = set()
         self._on_stop: list[Callable[[], None]] = []
         self._aftermath = Aftermath()
@@ -300,6 +302,38 @@ class RunContext:
             return cancelled(Reason.CANCELLED)
         reason = Reason.TIMED_OUT if stop.reason is Reason.TIMED_OUT else Reason.CANCELLED
         return cancelled(reason, stop.message)
+
+    # -- slots of tasks that an interrupted engine left running ---------------------------------------
+
+    def claim_slot(self) -> None:
+        """Count a task that runs already, before anything else can take its place."""
+        self.slots.claim()
+        self._claims += 1
+
+    @contextmanager
+    def claimed_slot(self, own: Slots, *, task: bool) -> Iterator[None]:
+        """Take over what runs already within its limits, whatever they hold by now.
+
+        Args:
+            own: the limits of its step, those of the run included.
+            task: whether it is a task, for which a slot was claimed, and not a child run.
+        """
+        claimed = task and self._claims > 0
+        self._claims -= claimed
+        limits = own.beyond(self.slots) if claimed else own
+        limits.claim()
+        try:
+            yield
+        finally:
+            limits.give_back()
+            if claimed:
+                self.slots.give_back()
+
+    def release_claims(self) -> None:
+        """Give back what was claimed for tasks that were not taken over."""
+        while self._claims:
+            self._claims -= 1
+            self.slots.give_back()
 
     # -- agents ---------------------------------------------------------------------------------------
 

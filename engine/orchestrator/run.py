@@ -68,6 +68,8 @@ class RunExecutor:
         self._created_at = prior.run.created_at
         self._elapsed = elapsed
         self._began = services.clock.monotonic()
+        for _ in range(_running_tasks(prior)):
+            self.context.claim_slot()
 
     async def run(self) -> RunStatus:
         """Run to the end; returns the terminal status, which is in the journal by then."""
@@ -83,6 +85,8 @@ class RunExecutor:
             for step in self._plan.steps.values():
                 self.close(step, self.context.stopped_outcome())
             end = (RunStatus.FAILED, Reason.INFRA_ERROR, message)
+        finally:
+            self.context.release_claims()
         return await uncancelled(self._finish(end))
 
     async def cancel(self, by: str) -> None:
@@ -322,6 +326,16 @@ def _first_failure(outcomes: Mapping[str, Outcome], step: PlanStep) -> Outcome |
     member, first = bad[0]
     error = f"{len(bad)} of {len(step.members)} members failed, the first: {member}: {first.error}"
     return failed(first.reason or Reason.TASK_FAILED, error, exit_code=first.exit_code)
+
+
+def _running_tasks(prior: RunDetail) -> int:
+    """How many tasks of a run an interrupted engine may have left running."""
+    attempts = [
+        attempt
+        for step in prior.steps
+        for attempt in (*step.attempts, *(one for item in step.items for one in item.attempts))
+    ]
+    return sum(bool(one.agent) and not StepStatus(one.status).is_terminal for one in attempts)
 
 
 def _settled_end(settled: Mapping[str, Any]) -> tuple[RunEnd, str | None]:

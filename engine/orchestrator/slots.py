@@ -3,37 +3,100 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+
+
+class Limit:
+    """So many at once, first come, first served. Unlike a semaphore it can count what runs anyhow."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def full(self) -> bool:
+        """Whether one more would have to wait."""
+        return self._held >= self._size or bool(self._waiting)
+
+    def claim(self) -> None:
+        """Count one that runs already, even over the limit."""
+        self._held += 1
+
+    async def acquire(self) -> None:
+        """Take a place, as soon as there is one."""
+        if not self.full:
+            self._held += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release()  # the place had been given already
+            else:
+                self._waiting.remove(turn)
+            raise
+
+    def release(self) -> None:
+        """Give a place back."""
+        self._held -= 1
+        while self._waiting and self._held < self._size:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._held += 1
+                turn.set_result(None)
 
 
 class Slots:
-    """A stack of limits that a task must pass, the narrowest first; waiting is first come, first served.
+    """A stack of limits that a task must pass, the narrowest first.
 
     The narrow ones come first so that a task that waits for its own run's turn holds nothing of the machine.
     """
 
-    def __init__(self, *limits: asyncio.Semaphore) -> None:
+    def __init__(self, *limits: Limit) -> None:
         self._limits = limits
 
     @classmethod
     def of(cls, size: int) -> Slots:
         """One limit of `size` tasks; 0 is no limit."""
-        return cls(asyncio.Semaphore(size)) if size else cls()
+        return cls(Limit(size)) if size else cls()
 
     def within(self, outer: Slots) -> Slots:
         """These limits, then those of `outer`."""
         return Slots(*self._limits, *outer._limits)
 
+    def beyond(self, outer: Slots) -> Slots:
+        """These limits without those of `outer`."""
+        return Slots(*(limit for limit in self._limits if limit not in outer._limits))
+
     @property
     def full(self) -> bool:
         """Whether a task would have to wait now."""
-        return any(limit.locked() for limit in self._limits)
+        return any(limit.full for limit in self._limits)
+
+    def claim(self) -> None:
+        """Count a task that runs already in every limit; `give_back` when it has ended."""
+        for limit in self._limits:
+            limit.claim()
+
+    def give_back(self) -> None:
+        """Give back one slot of every limit."""
+        for limit in reversed(self._limits):
+            limit.release()
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
         """Hold one slot of every limit."""
-        async with AsyncExitStack() as stack:
+        held: list[Limit] = []
+        try:
             for limit in self._limits:
-                await stack.enter_async_context(limit)
+                await limit.acquire()
+                held.append(limit)
             yield
+        finally:
+            for limit in reversed(held):
+                limit.release()

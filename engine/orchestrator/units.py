@@ -199,12 +199,11 @@ class UnitRunner:
             return None, last.number + 1, failures
         self._open = attempt
         self._agents.append(attempt)
-        async with self._slots.hold():
+        with self._run.claimed_slot(self._slots, task=bool(last.agent)):
             outcome = await attempt.resume(self._elapsed(last))
-        if outcome is not None:
-            return outcome, last.number, failures
-        await self._discard(attempt)
-        return None, last.number + 1, failures
+            if outcome is None:
+                await self._discard(attempt)
+        return outcome, last.number + (outcome is None), failures
 
     async def _discard(self, attempt: Attempt) -> None:
         """End an interrupted attempt whose agent cannot be taken over; the next try is the platform's."""

@@ -44,3 +44,65 @@ def test_a_workflow_of_the_guide_does_what_the_guide_says(where: str, tmp_path: 
     assert {
         step_id: (step["status"], len(step["attempts"]), step["result"]) for step_id, step in found.items()
     } == promised
+
+
+# Of the page about steering: what a run comes to, and of some steps their status and result.
+STEERED: dict[str, tuple[str, dict[str, tuple[str, object]]]] = {
+    "steer-a-run-1": (
+        "completed",
+        {
+            "review": ("completed", "reviewed"),
+            "customs": ("skipped", None),
+            "ship": ("skipped", None),
+            "confirm": ("completed", "confirmed"),
+        },
+    ),
+    "steer-a-run-2": (
+        "completed",
+        {"greet": ("completed", [{"greeting": "Hello, Ada"}, {"greeting": "Hello, Grace"}])},
+    ),
+    "steer-a-run-3": ("completed", {"publish": ("completed", "published")}),
+    "steer-a-run-4": (
+        "partially_completed",
+        {
+            "load": ("failed", None),
+            "fallback": ("completed", "loaded from the copy"),
+            "page": (
+                "completed",
+                "paged: step 'load' failed: exit code 3: no such table",
+            ),
+            "tidy": ("completed", "tidied after a run that is partially_completed"),
+        },
+    ),
+    "steer-a-run-5": ("completed", {"work": ("completed", "done")}),
+    "steer-a-run-6": ("completed", {"embed": ("completed", "a costly result")}),
+}
+STEERING = {where: text for where, text in workflows() if where.startswith("steer-a-run")}
+
+
+def test_every_workflow_about_steering_is_tried() -> None:
+    assert STEERING.keys() == STEERED.keys()
+
+
+@pytest.mark.parametrize("where", STEERED)
+def test_a_workflow_about_steering_does_what_the_guide_says(where: str, tmp_path: Path) -> None:
+    status, promised = STEERED[where]
+    file = tmp_path / "workflow.yaml"
+    file.write_text(STEERING[where], encoding="utf-8")
+
+    done = run_sample(file, tmp_path, backend="process")
+
+    assert done.status == status, done.stderr
+    found = {step_id: done.step(step_id) for step_id in promised}
+    assert {step_id: (step["status"], step["result"]) for step_id, step in found.items()} == promised
+
+
+def test_a_workflow_that_remembers_takes_the_earlier_result(tmp_path: Path) -> None:
+    file = tmp_path / "workflow.yaml"
+    file.write_text(STEERING["steer-a-run-6"], encoding="utf-8")
+
+    first, second = (run_sample(file, tmp_path, backend="process") for _ in range(2))
+
+    assert (first.step("embed")["reused"], second.step("embed")["reused"]) == (False, True)
+    assert second.step("embed")["result"] == first.step("embed")["result"]
+    assert second.step("embed")["cached_from"]["run_id"] == first.document["run"]["id"]

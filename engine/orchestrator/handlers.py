@@ -95,8 +95,9 @@ class Handlers:
             return settled
         for step in self._steps[StepRole.FINALLY]:
             outcome = self._run.outcomes[step.id]
-            if outcome.status in (StepStatus.FAILED, StepStatus.CANCELLED):
-                error = f"finally step {step.id!r} {outcome.status}: {outcome.error}"
+            if outcome.partial or outcome.status in (StepStatus.FAILED, StepStatus.CANCELLED):
+                what = "completed only in part" if outcome.partial else f"{outcome.status}: {outcome.error}"
+                error = f"finally step {step.id!r} {what}"
                 return RunStatus.PARTIALLY_COMPLETED, outcome.reason, error
         return settled
 

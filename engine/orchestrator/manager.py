@@ -17,6 +17,7 @@ from engine.history.reader import Reader
 from engine.history.records import RunDetail, RunRecord
 from engine.orchestrator.admission import check_admission, check_secrets
 from engine.orchestrator.approvals import Gate
+from engine.orchestrator.closing import ends_of
 from engine.orchestrator.context import RunContext, Services, Stop
 from engine.orchestrator.creation import Beginning, initial_state
 from engine.orchestrator.family import Family, earlier_children
@@ -204,10 +205,13 @@ class Orchestrator:
         )
 
     async def give_up(self, run: RunRecord, reason: Reason, error: str) -> None:
-        """End a run whose document cannot be read any more; its steps keep the state they had."""
+        """End a run whose document cannot be read any more, with all that is open in it."""
         data = {"old": run.status, "status": RunStatus.FAILED.value, "reason": reason.value, "error": error}
         now = self._services.clock.now()
-        await self._services.journal.record(Event(run.id, EventType.RUN_FINISHED, now, data=data))
+        detail = await self._reader.detail(run.id)
+        ends = ends_of(detail, "its run was given up", now)
+        finished = Event(run.id, EventType.RUN_FINISHED, now, data=data)
+        await self._services.journal.record(*ends, finished)
         self.queue.leave(run.id)
 
     # -- while they live ------------------------------------------------------------------------------

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from engine.errors import BackendError, DocumentError, Reason, UnavailableError
 from engine.events import RunStatus
 from engine.history.reader import Reader
-from engine.history.records import RunRecord
+from engine.history.records import RunDetail, RunRecord
+from engine.orchestrator.closing import open_attempts
 from engine.orchestrator.context import Services, Stop
 from engine.orchestrator.creation import SCHEDULE
 from engine.orchestrator.kept import plan_of
 from engine.orchestrator.leftovers import reap
 from engine.orchestrator.manager import Orchestrator
+
+_log = logging.getLogger("agentainer")
 
 
 class Recovery:
@@ -72,6 +76,7 @@ class Recovery:
         try:
             plan = await plan_of(run, self._history)
         except DocumentError as error:
+            await self._remove_agents(detail)
             await self._orchestrator.give_up(run, Reason.INVALID_DEFINITION, str(error))
             return
         services, stop = self._services, self._orchestrator.parked(run)
@@ -82,3 +87,13 @@ class Recovery:
                 message = f"interrupted, and its backend cannot be had any more: {error.message}"
                 stop = Stop(Reason.INFRA_ERROR, message)
         await self._orchestrator.resume(plan, detail, services, cancel_by=cancel_by, stop=stop)
+
+    async def _remove_agents(self, detail: RunDetail) -> None:
+        """Of a run that nobody goes on with. One that cannot be removed now is no run's at the next start."""
+        try:
+            services = await self._services_for(detail.run.backend)
+            for attempt in open_attempts(detail):
+                if attempt.agent:
+                    await services.backend.remove(attempt.agent)
+        except (BackendError, UnavailableError) as error:
+            _log.warning("agents of run %s could not be removed: %s", detail.run.id, error)

@@ -213,3 +213,28 @@ def test_a_run_whose_backend_is_gone_is_ended_as_a_platform_failure(tmp_path: Pa
         assert "there is no memory here" in (detail.run.error or "")
 
     in_world(tmp_path, story, lambda spec: Script(delay=None))
+
+
+def test_a_run_whose_document_is_lost_is_ended_with_all_that_is_open_in_it(tmp_path: Path) -> None:
+    document = (
+        "name: items\nstate: {things: [0, 1, 2]}\nsteps:\n"
+        "  - id: m\n    type: map\n    command: ['x']\n"
+        "    map_config: {input_path: things, max_concurrency: 2}\n"
+        "  - {id: b, command: ['x']}\nfinally:\n  - {id: tidy, command: ['x']}\n"
+    )
+
+    async def story(world: World) -> None:
+        run_id = await world.start(document)
+        await until(lambda: world.backend.running == 2)
+        await world.crash(run_id)
+        with world.loop.outside():
+            await world.journal.maintain(
+                lambda connection: connection.execute("UPDATE documents SET text = '['")
+            )
+        await recover_all(world)
+        detail = await world.finish(run_id)
+        assert (detail.run.status, detail.run.reason) == ("failed", "invalid_definition")
+        assert {step.status for step in detail.steps} == {"cancelled"}
+        assert world.backend.agents == {}
+
+    in_world(tmp_path, story, lambda spec: Script(delay=None))

@@ -43,6 +43,19 @@ RETRYABLE = tuple(
 )
 
 
+def short_for(key: str) -> Reads:
+    """A plain value instead of a mapping stands for the mapping with `key` alone."""
+
+    def read(node: Any) -> object:
+        if not isinstance(node, Scalar) or is_null(node):
+            return node
+        table = Table(node.position)
+        table.put(key, node, node.position)
+        return table
+
+    return Reads(read, short={"type": "string", "minLength": 1})
+
+
 class Part(BaseModel):
     """Base of all parts of a document: no unknown keys, never changed after reading."""
 
@@ -149,15 +162,7 @@ class SecretDocument(Part):
         return self
 
 
-def _short_secret(node: Any) -> object:
-    if not isinstance(node, Scalar) or is_null(node):
-        return node
-    table = Table(node.position)
-    table.put("name", node, node.position)
-    return table
-
-
-Secret = Annotated[SecretDocument, Reads(_short_secret, short={"type": "string", "minLength": 1})]
+Secret = Annotated[SecretDocument, short_for("name")]
 
 
 class ScheduleDocument(Part):
@@ -174,15 +179,7 @@ class ScheduleDocument(Part):
     params: dict[Identifier, Json] = Field(default_factory=dict, description="params of the runs")
 
 
-def _short_schedule(node: Any) -> object:
-    if not isinstance(node, Scalar) or is_null(node):
-        return node
-    table = Table(node.position)
-    table.put("cron", node, node.position)
-    return table
-
-
-Schedule = Annotated[ScheduleDocument, Reads(_short_schedule, short={"type": "string", "minLength": 1})]
+Schedule = Annotated[ScheduleDocument, short_for("cron")]
 
 
 class VolumeDocument(Part):
@@ -219,12 +216,4 @@ class ArtifactDocument(Part):
     optional: Boolean = Field(False, description="whether the task may leave it out")
 
 
-def _short_artifact(node: Any) -> object:
-    if not isinstance(node, Scalar) or is_null(node):
-        return node
-    table = Table(node.position)
-    table.put("path", node, node.position)
-    return table
-
-
-Artifact = Annotated[ArtifactDocument, Reads(_short_artifact, short={"type": "string", "minLength": 1})]
+Artifact = Annotated[ArtifactDocument, short_for("path")]

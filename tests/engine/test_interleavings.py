@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 
-from engine.agents.backend import AgentSpec
-from engine.agents.memory import Script
-from engine.errors import BackendError, Reason
 from engine.events import EventType, RunStatus
 from engine.history.records import RunDetail
+from tests.engine.random_workflows import behaviour
 from tests.engine.world import World, in_world
 
 SEEDS = range(150)
@@ -64,30 +62,6 @@ def _map(rng: random.Random) -> dict[str, Any]:
         "error_handling": rng.choice(["fail_fast", "continue_on_error"]),
         **rng.choice([{}, {"tolerated_failure_count": 1}]),
     }
-
-
-def behaviour(seed: int, spec: AgentSpec) -> Script:
-    """The same agent always does the same."""
-    who = spec.identity
-    rng = random.Random(f"{seed}/{who.step_id}/{who.item}/{who.attempt}")
-    infra = BackendError(Reason.INFRA_ERROR, "the daemon did not answer", transient=True)
-    choice = rng.random()
-    if choice < 0.15:
-        return Script(exit_code=rng.choice([1, 7, 137]), delay=rng.random() * 3)
-    if choice < 0.2:
-        return Script(delay=None, ignores_term=rng.random() < 0.5)
-    if choice < 0.25:
-        return Script(lost_after=rng.random())
-    if choice < 0.35:
-        fault = rng.choice(["prepare_error", "create_error", "start_error"])
-        return Script(**{fault: infra, "error_times": rng.randint(1, 5)})  # type: ignore[arg-type]
-    return Script(
-        delay=rng.random() * 3,
-        stdout=rng.choice(["", '{"said": 1}', "[1, 2]", "words"]),
-        prepare_delay=rng.random() * 0.2,
-        create_delay=rng.random() * 0.2,
-        start_delay=rng.random() * 0.2,
-    )
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed_{seed}")

@@ -134,7 +134,7 @@ async def find_run(history: Reader, run_id: str) -> RunRecord | None:
 
 
 async def earlier_children(detail: RunDetail, history: Reader) -> EarlierChildren:
-    """For the steps and items of a run that did not wholly complete: the child runs that their retry goes on from.
+    """For what did not wholly complete in a run, by step and item: the child run that its retry goes on from.
 
     A child that was retried by itself stands for what that came to: if it completed then, nothing of it runs
     again.

@@ -20,6 +20,8 @@ _REASONS = {
     "no_choice_matched": "no choice matched",
 }
 _ROLES = {"on_failure": "runs only if the run fails", "finally": "runs at the end, whatever happens"}
+# What stands above the steps that have their turn after the run's own.
+SECTIONS = {"on_failure": "if the run fails", "finally": "at the end, whatever happens"}
 QUEUED = {
     "max_active_runs": "waits for other runs of this workflow",
     "schedule": "waits for the run that its schedule started before",

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from engine.history.reader import Reader as Reader
     from engine.history.records import AttemptRecord, ItemRecord, RunDetail, RunRecord, StepRecord
     from engine.orchestrator.approvals import Gate
+    from engine.orchestrator.preview import Doubt as Doubt
     from engine.orchestrator.preview import StepPreview
     from engine.orchestrator.schedule import Scheduled
     from engine.settings import Settings as Settings
     from engine.workflows.plan import ParamSpec
     from engine.workflows.plan import Plan as Plan
+    from engine.workflows.plan import Template as Template
 else:
 
     def __getattr__(name: str) -> Any:

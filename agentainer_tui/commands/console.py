@@ -16,7 +16,15 @@ from typing import Any, TextIO
 from agentainer_tui.looks import LOOKS
 from agentainer_tui.text import clean, clean_lines, clean_output, fit
 
-_INKS = {"faint": "2", "muted": "2", "running": "36", "warning": "33", "success": "32", "error": "31"}
+_INKS = {
+    "faint": "2",
+    "muted": "2",
+    "running": "36",
+    "warning": "33",
+    "success": "32",
+    "error": "31",
+    "accent": "35",
+}
 
 
 def safe(text: object) -> str:

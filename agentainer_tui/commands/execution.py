@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from agentainer_tui.commands.console import err, print_json
+from agentainer_tui.commands.console import err, is_terminal, print_json
 from agentainer_tui.commands.interruptions import Interrupted, Interruptions
+from agentainer_tui.commands.invocation import command
+from agentainer_tui.commands.narration import label
 from agentainer_tui.commands.progress import Progress, follow, make_progress
 from agentainer_tui.commands.remarks import remarks_told
 from agentainer_tui.commands.report import print_failures, print_summary
@@ -18,6 +21,7 @@ from engine.events import RunStatus
 from engine.facade import Engine
 
 if TYPE_CHECKING:
+    from agentainer_tui.views import RunView, StepView
     from engine.facade import RunRecord, Settings
 
 EXIT_CODES = {
@@ -74,8 +78,17 @@ async def _run(engine: Engine, begin: Begin, interruptions: Interruptions) -> Ru
 
 async def _watch(engine: Engine, run_id: str, progress: Progress) -> RunRecord:
     """Show the run until it has ended."""
-    async with engine.subscribe(0, run_id=run_id) as events:
-        following = asyncio.create_task(follow(events, progress))
+
+    def ask(view: RunView, step: StepView) -> None:
+        words = [view.id, step.id]
+        answers = f"{command(engine.settings, 'approve', *words)}  (or reject)"
+        progress.note(f"{label(step.id, None)} waits for an answer, from another terminal: {answers}")
+        if is_terminal(sys.stderr):
+            err.write("\a")
+
+    begun = await engine.history.run(run_id)
+    async with engine.subscribe(begun.seq - 1) as events:
+        following = asyncio.create_task(follow(events, progress, run_id, ask))
         try:
             record = await engine.wait(run_id)
             # Its last event is committed by now; the picture may lag behind a little.

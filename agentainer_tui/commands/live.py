@@ -11,10 +11,11 @@ from rich.live import Live
 from rich.text import Text
 
 from agentainer_tui.commands.console import err
+from agentainer_tui.commands.family import Family
 from agentainer_tui.commands.narration import first_line, label, tally
-from agentainer_tui.explain import explain
+from agentainer_tui.explain import explain, look_of
 from agentainer_tui.looks import LOOKS, UNKNOWN, choose_glyphs
-from agentainer_tui.text import clean, duration, fit
+from agentainer_tui.text import clean, counted, duration, fit
 from agentainer_tui.views import ItemView, RunView, StepView, elapsed
 from engine.events import Event, StepStatus
 
@@ -25,6 +26,7 @@ _STYLES = {
     "warning": "yellow",
     "success": "green",
     "error": "red",
+    "accent": "magenta",
 }
 _RESTLESS = (StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.FAILED)
 _ITEMS_SHOWN = 5
@@ -47,12 +49,15 @@ class LiveProgress:
         )
         self._drawn = ""
 
-    def show(self, view: RunView, events: Sequence[Event]) -> None:
+    def show(self, family: Family, events: Sequence[Event]) -> None:
         """Draw the run unless the picture would be the same."""
+        view = family.root
+        if view is None:
+            return
         with self._terminal():
             if not self._live.is_started:
                 self._live.start()
-            picture = Text("\n", no_wrap=True, overflow="ellipsis").join(self.rows(view))
+            picture = Text("\n", no_wrap=True, overflow="ellipsis").join(self.rows(view, family))
             if picture.markup != self._drawn:
                 self._drawn = picture.markup
                 self._live.update(picture, refresh=True)
@@ -77,8 +82,9 @@ class LiveProgress:
 
     # -- the picture ----------------------------------------------------------------------------------
 
-    def rows(self, view: RunView) -> Iterator[Text]:
+    def rows(self, view: RunView, family: Family | None = None) -> Iterator[Text]:
         """The lines of the picture, as many as the terminal has room for."""
+        family = family or Family(view.id)
         now = self._now()
         yield self._title(view, now)
         steps = sorted(view.steps.values(), key=lambda step: step.ordinal)
@@ -86,11 +92,11 @@ class LiveProgress:
         shown = steps if len(steps) <= room else _most_telling(steps, room - 1)
         lines = room - len(shown)
         for step in shown:
-            yield self._step(view, step, now)
+            yield self._step(view, step, now, family)
             items = _restless_items(step)[: min(_ITEMS_SHOWN, max(0, lines))]
             lines -= len(items)
             for item in items:
-                yield self._item(view, step, item, now)
+                yield self._item(view, step, item, now, family)
         if len(shown) < len(steps):
             yield Text(f"   {_hidden(steps, shown)}", "dim")
 
@@ -106,18 +112,18 @@ class LiveProgress:
             (f"  {end}" if end else "", "red"),
         )
 
-    def _step(self, view: RunView, step: StepView, now: float) -> Text:
-        why = explain(view, step, step, now)
+    def _step(self, view: RunView, step: StepView, now: float, family: Family) -> Text:
+        why = _child(family.child_of(step)) or explain(view, step, step, now)
         details = "  ".join(part for part in (tally(step), first_line(why)) if part)
         return self._line("  " if step.parent else "", step.id, step, details, now)
 
-    def _item(self, view: RunView, step: StepView, item: ItemView, now: float) -> Text:
-        why = explain(view, step, item, now)
+    def _item(self, view: RunView, step: StepView, item: ItemView, now: float, family: Family) -> Text:
+        why = _child(family.child_of(item)) or explain(view, step, item, now)
         return self._line("  ", label(step.id, item.index), item, first_line(why), now)
 
     def _line(self, indent: str, name: str, node: StepView | ItemView, details: str, now: float) -> Text:
-        glyph = self._status(node.status.value)
-        look = LOOKS.get(node.status.value, UNKNOWN)
+        look = look_of(node)
+        glyph = (self._glyphs.sign(look), _STYLES[look.ink]), " "
         took = duration(elapsed(node.started_at, node.finished_at, now))
         return Text.assemble(
             indent,
@@ -131,6 +137,18 @@ class LiveProgress:
     def _status(self, status: str) -> tuple[tuple[str, str], str]:
         look = LOOKS.get(status, UNKNOWN)
         return (self._glyphs.of(status), _STYLES[look.ink]), " "
+
+
+def _child(view: RunView | None) -> str:
+    """How far a child run in progress is."""
+    if view is None or view.status.is_terminal:
+        return ""
+    words = f"run {view.id}: {view.done} of {counted(len(view.steps), 'step')}"
+    at_work = [step.id for step in view.steps.values() if step.status in _RESTLESS and not step.is_gate]
+    asked = [step.id for step in view.gates]
+    if asked:
+        return f"{words}, {clean(asked[0])} waits for approval"
+    return f"{words}, {clean(at_work[0])}" if at_work else words
 
 
 def _restless_items(step: StepView) -> list[ItemView]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentainer_tui.commands.console import json_text, out, program_line
-from agentainer_tui.commands.events import events_of
+from agentainer_tui.commands.events import POLL, events_of
 from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.commands.narration import label
@@ -21,7 +21,7 @@ from engine.facade import open_history
 from engine.upkeep import open_log
 
 if TYPE_CHECKING:
-    from engine.facade import Reader, RunDetail, Settings, StepRecord
+    from engine.facade import Reader, Settings, StepRecord
     from engine.upkeep import LogLine
 
 # Lines written to stdout at a time while nothing has to be waited for.
@@ -32,17 +32,27 @@ _MARKS = {"stdout": ("out", "running"), "stderr": ("err", "warning")}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An attempt whose output is printed."""
+    """An attempt whose output is printed.
 
+    `place` is where its run belongs, if it is part of the one that was asked for: `step/`, `step[3]/inner/`.
+    """
+
+    run_id: str
     step_id: str
     item: int | None
     attempt: int
     log: str
+    place: str = ""
 
     @property
     def name(self) -> str:
-        """`step#1`, `step[3]#2`."""
-        return f"{label(self.step_id, self.item)}#{self.attempt}"
+        """`step#1`, `step[3]#2`, `step/inner#1`."""
+        return f"{self.place}{label(self.step_id, self.item)}#{self.attempt}"
+
+    @property
+    def inner_place(self) -> str:
+        """Where the runs belong that it is itself."""
+        return f"{self.place}{label(self.step_id, self.item)}/"
 
     def is_of(self, event: Event) -> bool:
         """Whether an event is about this attempt."""
@@ -82,7 +92,7 @@ async def _logs(options: Namespace) -> None:
         if options.follow:
             await _follow(history, run.id, wanted, printer)
             return
-        for source in _sources(await history.detail(run.id), wanted):
+        async for source in _sources(history, run.id, wanted):
             printer.print_all(source)
 
 
@@ -135,6 +145,7 @@ class Printer:
             record = {
                 "time": line.time or None,
                 "stream": line.stream,
+                "run_id": source.run_id,
                 "step_id": source.step_id,
                 "item": source.item,
                 "attempt": source.attempt,
@@ -148,18 +159,46 @@ class Printer:
         return f"{stamp}{name} {out.paint(mark, style)} | {text}\n"
 
 
-def _sources(detail: RunDetail, wanted: Wanted) -> Iterator[Source]:
-    """The attempts in the order of the document, of the items and of the tries."""
+_EVERYTHING = Wanted(None, None, None)
+
+
+async def _sources(history: Reader, run_id: str, wanted: Wanted, place: str = "") -> AsyncIterator[Source]:
+    """The attempts in the order of the document, of the items and of the tries; those of child runs too."""
+    detail = await history.detail(run_id)
     for step in detail.steps:
         for attempt in (*step.attempts, *(attempt for item in step.items for attempt in item.attempts)):
-            if wanted.takes(step.id, attempt.item, attempt.number):
-                yield Source(step.id, attempt.item, attempt.number, attempt.log)
+            if not wanted.takes(step.id, attempt.item, attempt.number):
+                continue
+            source = Source(run_id, step.id, attempt.item, attempt.number, attempt.log, place)
+            if not attempt.child_run:
+                yield source
+            elif await _exists(history, attempt.child_run):
+                async for inner in _sources(history, attempt.child_run, _EVERYTHING, source.inner_place):
+                    yield inner
 
 
-async def _follow(history: Reader, run_id: str, wanted: Wanted, printer: Printer) -> None:
+async def _exists(history: Reader, run_id: str) -> bool:
+    """Whether a child run was begun: its parent notes the attempt at it first."""
+    try:
+        return (await history.run(run_id)).id == run_id
+    except UsageError:
+        return False
+
+
+async def _follow(history: Reader, run_id: str, wanted: Wanted, printer: Printer, place: str = "") -> None:
     """Print what there is in the order of time, then what comes, until the run has ended."""
-    live: dict[Source, asyncio.Event] = {}
-    past: list[Source] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            await _follow_run(history, run_id, wanted, printer, place, group)
+    except* BrokenPipeError:
+        pass
+
+
+async def _follow_run(
+    history: Reader, run_id: str, wanted: Wanted, printer: Printer, place: str, group: asyncio.TaskGroup
+) -> None:
+    live: dict[Source, tuple[asyncio.Event, str]] = {}
+    past: list[tuple[Source, str]] = []
     last = 0
 
     def note(event: Event) -> Source | None:
@@ -167,31 +206,52 @@ async def _follow(history: Reader, run_id: str, wanted: Wanted, printer: Printer
         if not wanted.takes(event.step_id or "", event.item, event.attempt or 0):
             return None
         if event.type is EventType.ATTEMPT_CREATED:
-            source = Source(
-                event.step_id or "", event.item, event.attempt or 0, str(event.data.get("log", ""))
-            )
-            live[source] = asyncio.Event()
+            where = event.step_id or "", event.item, event.attempt or 0
+            source = Source(run_id, *where, str(event.data.get("log", "")), place)
+            live[source] = asyncio.Event(), str(event.data.get("child_run") or "")
             return source
         if event.type is EventType.ATTEMPT_FINISHED:
             for source in [one for one in live if one.is_of(event)]:
-                live.pop(source).set()
-                past.append(source)
+                ended, child = live.pop(source)
+                ended.set()
+                past.append((source, child))
         return None
+
+    def begin(source: Source) -> None:
+        ended, child = live[source]
+        follow = _follow_child(history, child, ended, printer, source, group) if child else None
+        group.create_task(follow or printer.follow(source, ended))
 
     async for event in events_of(history, run_id, follow=False):
         note(event)
         last = event.seq
-    for source in past:
-        printer.print_all(source)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for source, ended in live.items():
-                group.create_task(printer.follow(source, ended))
-            async for event in events_of(history, run_id, follow=True, after=last):
-                begun = note(event)
-                if begun is not None:
-                    group.create_task(printer.follow(begun, live[begun]))
-            for ended in live.values():
-                ended.set()
-    except* BrokenPipeError:
-        pass
+    for source, child in past:
+        if not child:
+            printer.print_all(source)
+        elif await _exists(history, child):
+            async for inner in _sources(history, child, _EVERYTHING, source.inner_place):
+                printer.print_all(inner)
+    for source in list(live):
+        begin(source)
+    async for event in events_of(history, run_id, follow=True, after=last):
+        begun = note(event)
+        if begun is not None:
+            begin(begun)
+    for ended, _ in live.values():
+        ended.set()
+
+
+async def _follow_child(
+    history: Reader,
+    child: str,
+    ended: asyncio.Event,
+    printer: Printer,
+    source: Source,
+    group: asyncio.TaskGroup,
+) -> None:
+    """Follow a child run as soon as it exists; its attempt may end without it."""
+    while not await _exists(history, child):
+        if ended.is_set():
+            return
+        await asyncio.sleep(POLL)
+    await _follow_run(history, child, _EVERYTHING, printer, source.inner_place, group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentainer_tui.explain import QUEUED
 from agentainer_tui.text import brief, clean, counted, duration
 from agentainer_tui.views import ItemView, RunView, StepView, elapsed
 from engine.events import Event, EventType, StepStatus
@@ -12,10 +13,6 @@ from engine.events import Event, EventType, StepStatus
 # The items of a larger map are told one by one only where something went wrong.
 ITEMS_TOLD = 50
 _ERROR_WIDTH = 200
-_QUEUED = {
-    "max_active_runs": "as many runs of its workflow are active as may be",
-    "schedule": "an earlier run of its schedule has not ended",
-}
 
 
 def narrate(event: Event, view: RunView) -> tuple[str, str, str] | None:
@@ -28,7 +25,7 @@ def narrate(event: Event, view: RunView) -> tuple[str, str, str] | None:
         case EventType.RUN_CREATED:
             return "run", "created", _created(view, data)
         case EventType.RUN_QUEUED:
-            return "run", "queued", _QUEUED.get(data.get("why", ""), "")
+            return "run", "queued", QUEUED.get(data.get("why", ""), "")
         case EventType.RUN_RECOVERED:
             return "run", "recovered", f"interruption {data.get('recoveries', 1)}: going on from the journal"
         case EventType.RUN_CANCELLING:
@@ -36,8 +33,16 @@ def narrate(event: Event, view: RunView) -> tuple[str, str, str] | None:
         case EventType.RUN_FINISHED:
             took = elapsed(view.begun_at, event.time.timestamp(), 0.0)
             return "run", str(data["status"]), _joined(duration(took), ending(data))
-        case EventType.STEP_WAITING if data.get("why") == "image":
-            return where(event), "waiting", clean(f"fetches its image {data.get('detail') or ''}".rstrip())
+        case EventType.RUN_SETTLED:
+            words = f"comes to {data['status']}; its on_failure and finally steps have their turn"
+            return "run", "settled", _joined(words, ending(data))
+        case EventType.STEP_WAITING:
+            words = _waiting(event)
+            return (where(event), "waiting", words) if words else None
+        case EventType.ATTEMPT_CREATED if child := data.get("child_run"):
+            step = view.steps.get(event.step_id or "")
+            name = clean(step.sub_workflow) if step is not None and step.sub_workflow else "a workflow"
+            return where(event), "starting", f"{name} as run {clean(child)}"
         case EventType.STEP_EXPANDED:
             values = len(data.get("values", ()))
             return where(event), "expanded", counted(values, "worker" if data.get("workers") else "item")
@@ -108,6 +113,22 @@ def _created(view: RunView, data: Mapping[str, Any]) -> str:
     return f"{clean(view.workflow)} {view.id}, {steps}, backend {clean(view.backend)}{origin}{params}"
 
 
+def _waiting(event: Event) -> str:
+    """What a step waits for, where that is worth a line."""
+    data = event.data
+    due = f" at {clean(data['due'])[11:19]}Z" if data.get("due") else ""
+    match data.get("why"):
+        case "image":
+            return clean(f"fetches its image {data.get('detail') or ''}".rstrip())
+        case "approval":
+            then = {True: "approved", False: "rejected", None: "fails"}[data.get("default")]
+            asks = first_line(data.get("message")) or "go on?"
+            return f"for approval: {asks}" + (f" ({then}{due})" if due else "")
+        case "delay":
+            return f"goes on{due or ' later'}"
+    return ""
+
+
 def _retrying(event: Event, view: RunView) -> str:
     node = _node(event, view)
     number = len(node.attempts) + 1 if node else 2
@@ -124,9 +145,23 @@ def _finished(event: Event, view: RunView) -> tuple[str, str, str] | None:
     took = ""
     if node is not None and node.started_at is not None:
         took = duration(max(0.0, event.time.timestamp() - node.started_at))
-    reused = "reused" if event.data.get("reused") else ""
     items = tally(node) if isinstance(node, StepView) else ""
-    return where(event), status, _joined(took, reused, items, ending(event.data))
+    choice = _choice(event, step) if event.item is None else ""
+    return where(event), status, _joined(took, origin(event.data), choice, items, ending(event.data))
+
+
+def origin(data: Mapping[str, Any]) -> str:
+    """Where a result is from that is not a step's own, in words."""
+    if cached_from := data.get("cached_from"):
+        return f"remembered from run {clean(cached_from['run_id'])}"
+    return "reused" if data.get("reused") else ""
+
+
+def _choice(event: Event, step: StepView | None) -> str:
+    result = event.data.get("result")
+    if step is None or not step.routes or not isinstance(result, dict):
+        return ""
+    return f"chose {clean(result.get('choice'), limit=60)}"
 
 
 def _node(event: Event, view: RunView) -> StepView | ItemView | None:

@@ -36,6 +36,8 @@ VERBS = {
     "watch": "watching:watch",
     "retry": "running:retry",
     "cancel": "stopping:cancel",
+    "approve": "answering:approve",
+    "reject": "answering:reject",
     "cleanup": "cleaning:cleanup",
     "agents": "cleaning:agents",
     "stats": "runs:stats",
@@ -141,6 +143,10 @@ def _running_verbs(verb: Any) -> None:
     )
     run.add_argument("--params", metavar="FILE", help="a JSON object of params; `-p` wins over it")
     run.add_argument("--dir", metavar="DIR", default=".", help="where NAME is looked up (default: here)")
+    run.add_argument(
+        "--dry-run", action="store_true", help="run nothing: print what would run, what would not, and why"
+    )
+    _cache_option(run)
     _backend_option(run)
     _json_option(run)
     watch = verb("watch", "run the workflows of a directory by their schedules, until Ctrl-C")
@@ -154,16 +160,28 @@ def _running_verbs(verb: Any) -> None:
     scope.add_argument(
         "--failed", action="store_true", help="what failed, was cancelled or was never reached"
     )
+    _cache_option(retry)
     _backend_option(retry)
     _json_option(retry)
     cancel = verb("cancel", "cancel a run, wherever it is running, and wait until it has stopped")
     _run_argument(cancel)
     cancel.add_argument("--now", action="store_true", help="without the grace: kill its tasks at once")
+    for name, summary in (
+        ("approve", "let a run go on through an approval step that waits"),
+        ("reject", "let an approval step that waits fail"),
+    ):
+        answer = verb(name, summary)
+        _run_argument(answer)
+        answer.add_argument(
+            "step", metavar="STEP", nargs="?", help="which step, where several wait (default: the only one)"
+        )
+        answer.add_argument("--comment", metavar="TEXT", default="", help="why, for the history")
 
 
 def _reading_verbs(verb: Any) -> None:
     history = verb("history", "the runs so far, newest first")
     history.add_argument("-n", "--limit", metavar="N", type=_count, default=20, help="how many (default: 20)")
+    history.add_argument("--all", action="store_true", help="also runs that are part of others")
     history.add_argument("--workflow", metavar="W", help="only runs of this workflow")
     history.add_argument("--status", choices=STATUSES, metavar="S", help=f"only these: {', '.join(STATUSES)}")
     _json_option(history)
@@ -220,6 +238,12 @@ def _backend_option(parser: argparse.ArgumentParser) -> None:
         choices=BACKENDS,
         metavar="B",
         help="where agents run: auto (Docker, else processes), docker or process",
+    )
+
+
+def _cache_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-cache", action="store_true", help="do everything anew: take no remembered results (`cache`)"
     )
 
 

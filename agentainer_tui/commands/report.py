@@ -27,18 +27,23 @@ _ONE_LINE = 100
 
 
 def print_summary(detail: RunDetail, settings: Settings) -> None:
-    """The outcome on a line, and the result of the last step that has one."""
+    """The outcome on a line, and the result of the last step whose work has one."""
     run = detail.run
     out.write(f"{clean(run.workflow)} {run.id}: {outcome_of(run)}; {counts(detail)}\n")
     if run.error and run.status != RunStatus.COMPLETED:
         out.line(f"  {first_line(run.error)}")
-    last = next((step for step in reversed(detail.steps) if step.result is not None), None)
+    last = next((step for step in reversed(detail.steps) if _is_work(step)), None)
     if last is not None and run.status in (RunStatus.COMPLETED, RunStatus.PARTIALLY_COMPLETED):
         out.line(f"result of {label(last.id, None)}:")
         lines = result_text(last.result, limit=_RESULT_LIMIT).splitlines()
         out.write("".join(f"{line}\n" for line in lines[:_RESULT_LINES]))
         if (left := len(lines) - _RESULT_LINES) > 0:
             out.line(f"… {counted(left, 'more line')}: {command(settings, 'show', run.id, '--json')}")
+
+
+def _is_work(step: StepRecord) -> bool:
+    """Whether a step has a result of work: not a choice, an answer, or what follows every run."""
+    return step.result is not None and step.role == "main" and not step.routes and step.type != "approval"
 
 
 def outcome_of(run: RunRecord) -> str:
@@ -125,8 +130,11 @@ def _print_failure(run: RunRecord, step: StepRecord, item: ItemRecord | None, se
     error = (node.error or "").strip()
     if error:
         err.line("\n".join(f"  {'error: ' if not n else '       '}{text}" for n, text in _bounded(error)))
-    if last is not None:
+    if last is not None and last.child_run:
+        err.line(f"  its run: {command(settings, 'show', last.child_run)}")
+    elif last is not None:
         _print_last_lines(settings, last)
+    if last is not None:
         words = ["logs", run.id, step.id, *(["--item", str(item.index)] if item else [])]
         err.line(f"  more: {command(settings, *words)}")
 

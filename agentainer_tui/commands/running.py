@@ -22,9 +22,13 @@ def run(options: Namespace) -> int:
     directory, settings = Path(options.dir), settings_of(options)
     plan = load_plan(find_workflow(options.workflow, directory), directory, max_depth=settings.max_depth)
     params = given_params(options.param, options.params)
+    if options.dry_run:
+        from agentainer_tui.commands.rehearsing import rehearse
+
+        return rehearse(settings, plan, params, as_json=options.json)
 
     async def begin(engine: Engine) -> str:
-        return await engine.start_run(plan, params, source="cli")
+        return await engine.start_run(plan, params, source="cli", use_cache=not options.no_cache)
 
     from agentainer_tui.commands.execution import execute
 
@@ -42,7 +46,11 @@ def retry(options: Namespace) -> int:
 
     async def begin(engine: Engine) -> str:
         return await engine.retry(
-            old.id, from_step=options.from_step, only_step=options.only_step, failed=options.failed
+            old.id,
+            from_step=options.from_step,
+            only_step=options.only_step,
+            failed=options.failed,
+            use_cache=not options.no_cache,
         )
 
     from agentainer_tui.commands.execution import execute

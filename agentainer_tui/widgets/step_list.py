@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 from rich.cells import cell_len
 from textual.binding import BindingType
 
-from agentainer_tui.explain import look_of
+from agentainer_tui.explain import SECTIONS, look_of
 from agentainer_tui.keymap import bindings
 from agentainer_tui.looks import WORD_WIDTH
 from agentainer_tui.text import brief, clean, duration
@@ -22,8 +22,6 @@ from engine.events import StepStatus
 _LIVE = (StepStatus.RUNNING, StepStatus.RETRYING)
 # So many items are shown without being asked for.
 _FEW = 16
-# What stands above the steps that have their turn after the run's own.
-_SECTIONS = {"on_failure": "if the run fails", "finally": "at the end, whatever happens"}
 
 
 class RowKey(NamedTuple):
@@ -209,7 +207,7 @@ class StepList(RowList, inherit_bindings=False):
         row = self.mark(place)
         view = self.view
         if isinstance(key, Section):
-            name, meaning = key.role.replace("_", " "), _SECTIONS.get(key.role, "")
+            name, meaning = key.role.replace("_", " "), SECTIONS.get(key.role, "")
             return row.gap(2).cell(name, 11, self.ink("muted")).cell(meaning, width - 15, self.ink("faint"))
         if view is None or not isinstance(key, RowKey):
             return row

@@ -8,6 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
+from agentainer_tui.commands.family import Family
 from agentainer_tui.commands.live import LiveProgress
 from agentainer_tui.commands.narration import ITEMS_TOLD, ending, narrate
 from agentainer_tui.commands.progress import PlainProgress, make_progress
@@ -23,6 +24,13 @@ def view_of(story: Story) -> RunView:
     view = reduce_all(None, story.events)
     assert view is not None
     return view
+
+
+def family_of(*stories: Story) -> Family:
+    """The first story's run, with the others as parts of it."""
+    family = Family(stories[0].run_id)
+    family.take(event for story in stories for event in story.events)
+    return family
 
 
 def told(story: Story) -> list[str]:
@@ -108,7 +116,7 @@ def test_names_and_errors_cannot_steer_the_terminal(capsys: pytest.CaptureFixtur
     story.say(EventType.WARNING, HOSTILE, message=HOSTILE)
     story.step_end(HOSTILE, "failed", error=HOSTILE)
 
-    PlainProgress().show(view_of(story), story.events)
+    PlainProgress().show(family_of(story), story.events)
 
     shown = capsys.readouterr().err
     assert shown.count("\n") == 3
@@ -165,9 +173,9 @@ def test_the_picture_is_not_drawn_again_while_nothing_changes() -> None:
     story = retried()
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=24)
     progress = LiveProgress(console, now=story.now.timestamp)
-    progress.show(view_of(story), [])
+    progress.show(family_of(story), [])
     drawn = console.file.getvalue()  # type: ignore[attr-defined]
-    progress.show(view_of(story), [])
+    progress.show(family_of(story), [])
 
     assert console.file.getvalue() == drawn  # type: ignore[attr-defined]
     progress.close()
@@ -183,7 +191,7 @@ def test_progress_goes_on_silently_when_the_terminal_is_gone(monkeypatch: pytest
     console = Console(file=sys.stderr, force_terminal=True, width=80, height=24)
     progress = LiveProgress(console, now=story.now.timestamp)
 
-    progress.show(view_of(story), story.events)
+    progress.show(family_of(story), story.events)
     progress.note("still here")
     progress.close()
 

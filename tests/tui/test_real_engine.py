@@ -15,6 +15,7 @@ from agentainer_tui.client import AttemptKey, RetryScope
 from agentainer_tui.engine_client import EngineClient
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunView
+from agentainer_tui.widgets.step_list import RowKey
 from engine.errors import UnavailableError, UsageError
 from engine.events import RunStatus
 from engine.settings import Settings
@@ -185,5 +186,49 @@ async def test_the_app_runs_a_workflow_from_the_keyboard(tmp_path: Path, flows: 
             await until_seen(pilot, "cannot load")
             await pilot.press("q")
             await until(pilot, lambda: app.return_value == 0)
+    finally:
+        await client.close()
+
+
+GATED = """
+name: gated
+steps:
+  - {id: ask, type: approval, approval: {message: "Ship it?"}}
+  - {id: inner, type: subworkflow, sub_workflow_name: flow, inputs: {names: [], word: bye}}
+finally:
+  - {id: tidy, command: ["true"]}
+"""
+
+
+async def test_a_gate_is_answered_and_a_child_run_opened_in_the_app(tmp_path: Path, flows: Path) -> None:
+    write(flows)
+    flows.joinpath("gated.yaml").write_text(GATED)
+    client = client_of(tmp_path, flows)
+    app = DashboardApp(client, flows)
+    try:
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until(pilot, lambda: len(app.feed.workflows) == 2)
+            run_id = await client.run(str(flows / "gated.yaml"), {})
+            app.open_run(run_id)
+            await until_seen(pilot, "asks: Ship it?")
+            with pytest.raises(UsageError, match="does not wait"):
+                await client.answer_gate(run_id, "inner", approved=True, comment="")
+            await pilot.press("a")
+            await until_seen(pilot, "Not now")
+            await pilot.press("right", "enter")
+            await until_seen(pilot, "✓ completed")
+            view = app.feed.views[run_id]
+            assert view.steps["ask"].result["approved"] is True
+            assert view.steps["ask"].result["by"] == "dashboard"
+            assert view.steps["tidy"].role == "finally"
+            child = view.steps["inner"].child_run
+            run_screen(app).steps.select(RowKey("inner"))
+            await pilot.press("enter")
+            await until(pilot, lambda: run_screen(app).run_id == child)
+            await until_seen(pilot, "part of inner of run")
+            await until(pilot, lambda: run_screen(app).view is not None)
+            await pilot.press("escape", "escape")
+            await until(pilot, lambda: home(app))
+            assert [row.id for row in app.feed.runs_of(None)] == [run_id]
     finally:
         await client.close()

@@ -198,3 +198,135 @@ def test_progress_goes_on_silently_when_the_terminal_is_gone(monkeypatch: pytest
 
 def test_where_stderr_is_no_terminal_there_are_lines() -> None:
     assert isinstance(make_progress(), PlainProgress)
+
+
+# -- what steps wait for, decide and run ----------------------------------------------------------------
+
+
+def family() -> tuple[Story, Story]:
+    """A run whose step is a run of its own, which waits for a person."""
+    parent = Story("aaaaaaaaaaaa").create(
+        [node("deploy", type="subworkflow", sub_workflow="rollout"), node("each", "deploy", type="map")]
+    )
+    parent.start().step_start("deploy").child("deploy", "bbbbbbbbbbbb")
+    link = {"run_id": parent.run_id, "step_id": "deploy", "attempt": 1}
+    child = Story("bbbbbbbbbbbb", first_seq=100).create(
+        [node("copy"), node("gate", type="approval")], parent=link
+    )
+    child.start().run_step("copy").ask("gate", "All well?", seconds=60)
+    return parent, child
+
+
+def printed(family: Family, *stories: Story, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines of stories, without their times."""
+    PlainProgress().show(family, [event for story in stories for event in story.events])
+    return [" ".join(line.split()[1:]) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_gate_says_what_it_asks_and_what_happens_without_an_answer() -> None:
+    story = Story().create([node("gate", type="approval")]).start()
+    story.ask("gate", "Ship it?\nReally?", seconds=90, default=True)
+
+    assert told(story)[-1] == "gate waiting for approval: Ship it? (approved at 12:01:30Z)"
+
+
+def test_a_gate_without_a_deadline_only_asks() -> None:
+    story = Story().create([node("gate", type="approval")]).start().ask("gate", "")
+
+    assert told(story)[-1] == "gate waiting for approval: go on?"
+
+
+def test_a_delay_says_until_when() -> None:
+    story = Story().create([node("pause", type="delay")]).start().step_start("pause")
+    story.say(EventType.STEP_WAITING, "pause", why="delay", due="2026-01-01T12:05:00.000000Z")
+
+    assert told(story)[-1] == "pause waiting goes on at 12:05:00Z"
+
+
+def test_a_decision_says_what_it_chose_and_a_result_where_it_was_remembered_from() -> None:
+    story = Story().create(
+        [node("pick", type="decision", routes=[{"label": "big", "targets": []}]), node("a")]
+    )
+    story.start().step_start("pick").step_end("pick", result={"choice": "big", "next": []})
+    story.step_start("a").step_end("a", reused=True, cached_from={"run_id": "cafe00000000", "step_id": "a"})
+
+    assert told(story)[-3:] == [
+        "pick completed 0.0s, chose big",
+        "a running",
+        "a completed 0.0s, remembered from run cafe00000000",
+    ]
+
+
+def test_the_verdict_is_told_before_the_last_steps_have_their_turn() -> None:
+    story = Story().create([node("a"), node("tidy", role="finally")]).start()
+    story.say(EventType.RUN_SETTLED, status="failed", reason="task_failed", error="step 'a' failed")
+
+    assert told(story)[-1] == (
+        "run settled comes to failed; its on_failure and finally steps have their turn, "
+        "task_failed: step 'a' failed"
+    )
+
+
+def test_steps_of_a_child_run_are_told_behind_the_step_that_runs_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parent, child = family()
+
+    lines = printed(family_of(parent, child), parent, child, capsys=capsys)
+
+    assert lines[1:] == [
+        "deploy running",
+        "deploy starting rollout as run bbbbbbbbbbbb",
+        "deploy/copy running",
+        "deploy/copy completed 1.0s",
+        "deploy/gate running",
+        "deploy/gate waiting for approval: All well? (fails at 12:01:01Z)",
+    ]
+
+
+def test_of_the_child_runs_of_items_only_what_waits_for_a_person_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parent = Story("aaaaaaaaaaaa").create([node("each", type="map", sub_workflow="one")]).start()
+    parent.step_start("each").expand("each", ["x"]).step_start("each", 0).child(
+        "each", "bbbbbbbbbbbb", item=0
+    )
+    link = {"run_id": parent.run_id, "step_id": "each", "item": 0, "attempt": 1}
+    child = Story("bbbbbbbbbbbb", first_seq=100).create([node("copy"), node("gate")], parent=link)
+    child.start().run_step("copy").ask("gate", "Go?")
+
+    lines = printed(family_of(parent, child), child, capsys=capsys)
+
+    assert lines == ["each[0]/gate waiting for approval: Go?"]
+
+
+def test_a_family_leaves_other_runs_out_and_loses_nothing_within_one_batch() -> None:
+    parent, child = family()
+    stranger = Story("cccccccccccc", first_seq=200).create([node("a")]).start()
+    kin = Family(parent.run_id)
+
+    taken = kin.take([*parent.events, *stranger.events, *child.events])
+
+    assert taken == [*parent.events, *child.events]
+    assert kin.root is not None
+    assert kin.child_of(kin.root.steps["deploy"]) == view_of(child)
+    assert kin.place(child.run_id) == "deploy/"
+
+
+def test_the_picture_shows_how_far_a_child_run_is_and_what_it_waits_for() -> None:
+    parent, child = family()
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, height=24, color_system=None)
+    progress = LiveProgress(console, now=child.now.timestamp)
+
+    rows = [row.plain for row in progress.rows(view_of(parent), family_of(parent, child))]
+
+    assert "run bbbbbbbbbbbb: 1 of 2 steps, gate waits for approval" in rows[1]
+
+
+def test_the_picture_shows_a_gate_with_its_own_sign() -> None:
+    story = Story().create([node("gate", type="approval")]).start().ask("gate", "Go?", seconds=60)
+
+    row = picture(story)[1]
+
+    assert row.split()[:3] == ["◇", "gate", "waiting"]
+    assert row.endswith("asks: Go? (fails in 1m00s)")

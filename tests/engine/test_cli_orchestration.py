@@ -1,0 +1,199 @@
+"""Gates, child runs, decisions, remembered results and dry runs from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.command_line import CommandLine, LiveCommand
+
+RELEASE = """
+name: release
+state: {n: 5}
+steps:
+  - id: build
+    command: "mkdir -p out; echo hi > out/a.txt; echo building"
+    artifacts: [{path: out, name: out}]
+  - {id: gate, type: approval, approval: {message: "Ship [/x] it?"}}
+  - {id: deploy, type: subworkflow, sub_workflow_name: rollout}
+  - id: triage
+    type: decision
+    decision_node:
+      choices:
+        - {condition: {field: $.n, operator: gt, value: 3}, next: big}
+      default: small
+  - {id: big, command: ["true"]}
+  - {id: small, command: ["true"]}
+on_failure:
+  - {id: alarm, command: ["true"]}
+finally:
+  - {id: tidy, command: "echo $AGENTAINER_RUN_STATUS"}
+"""
+ROLLOUT = """
+name: rollout
+steps:
+  - {id: copy, command: "echo copying"}
+  - {id: check, type: approval, depends_on: [copy], approval: {message: "All well?"}}
+"""
+THRIFTY = """
+name: thrifty
+steps:
+  - {id: work, command: "date +%N", cache: {}}
+"""
+GUARDED = """
+name: guarded
+params: {mode: {default: fast}}
+secrets: [NOT_SET_ANYWHERE]
+steps:
+  - {id: a, command: ["true"]}
+  - {id: b, command: ["true"], condition: {field: $.params.mode, operator: eq, value: slow}}
+  - {id: c, command: ["true"], condition: {field: $.steps.a.result, operator: eq, value: 1}}
+"""
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[CommandLine]:
+    line = CommandLine(tmp_path)
+    for name, text in (
+        ("release", RELEASE),
+        ("rollout", ROLLOUT),
+        ("thrifty", THRIFTY),
+        ("guarded", GUARDED),
+    ):
+        line.write(f"{name}.yaml", text)
+    yield line
+    line.close()
+
+
+def asked(live: LiveCommand, step: str) -> list[str]:
+    """The words of the command that answers the gate of `step`, as the run prints it."""
+    line = live.wait_for(f"{step} waits for an answer")
+    return line.split("agentainer approve ", 1)[1].split("  (or reject)")[0].split()[:2]
+
+
+def step_of(document: dict[str, Any], step_id: str) -> dict[str, Any]:
+    (found,) = (step for step in document["steps"] if step["id"] == step_id)
+    return dict(found)
+
+
+def test_a_run_is_answered_from_another_process_to_its_end(cli: CommandLine) -> None:
+    live = cli.start("run", "release.yaml")
+    run_id, gate = asked(live, "gate")
+    shown = cli.run("show", "last").stdout
+    assert "gate waits for approval: Ship [/x] it?" in shown
+    assert f"agentainer approve {run_id} gate" in shown
+    assert "if the run fails:" in shown
+    waiting = step_of(cli.json("show", run_id), "gate")["waiting"]
+    assert waiting["message"] == "Ship [/x] it?"
+
+    assert cli.run("approve", run_id, "deploy").returncode == 2, "that step does not wait"
+    done = cli.run("approve", "last", "--comment", "go")
+    assert (done.returncode, done.stdout) == (0, f"run {run_id}: step gate approved\n")
+
+    child_id, check = asked(live, "check")
+    assert (gate, check) == ("gate", "check")
+    assert cli.run("approve", child_id).returncode == 0
+    assert live.wait() == 0
+    told = "".join(live.stderr)
+    assert "deploy/copy" in told
+    assert "chose 1" in told
+
+    document = cli.json("show", run_id)
+    assert step_of(document, "gate")["result"]["comment"] == "go"
+    assert step_of(document, "deploy")["attempts"][0]["child_run"] == child_id
+    assert step_of(document, "tidy")["role"] == "finally"
+    assert step_of(document, "tidy")["result"] == "completed"
+    assert step_of(document, "small")["reason"] == "branch_not_taken"
+    assert step_of(document, "build")["artifacts"] == [{"name": "out", "size": 3}]
+    assert cli.json("show", child_id)["run"]["parent"]["step_id"] == "deploy"
+    shown = cli.run("show", run_id).stdout
+    assert f"run {child_id}" in shown
+    assert "chose 1" in shown
+    assert str(cli.home / "artifacts" / run_id) in shown
+    assert (cli.home / "artifacts" / run_id / "build" / "out").is_dir()
+
+    assert [run["id"] for run in cli.json("history")] == [run_id], "parts of others are left out"
+    assert [run["id"] for run in cli.json("history", "--all")] == [child_id, run_id]
+    assert cli.run("logs", run_id, "deploy").stdout == "deploy/copy#1  out | copying\n"
+    followed = cli.run("logs", run_id, "-f").stdout.splitlines()
+    assert "deploy/copy#1  out | copying" in followed
+    lines = [json.loads(line) for line in cli.run("logs", run_id, "deploy", "--json").stdout.splitlines()]
+    assert [(line["run_id"], line["step_id"]) for line in lines] == [(child_id, "copy")]
+
+
+def test_a_rejected_gate_fails_the_run_and_says_by_whom(cli: CommandLine) -> None:
+    live = cli.start("run", "release.yaml")
+    run_id, _ = asked(live, "gate")
+
+    assert cli.run("reject", run_id, "--comment", "not today").returncode == 0
+    assert live.wait() == 1
+    step = step_of(cli.json("show", run_id), "gate")
+    assert step["reason"] == "rejected"
+    assert step["error"].endswith(": not today")
+    refused = cli.run("approve", run_id)
+    assert refused.returncode == 2
+    assert "is over" in refused.stderr
+
+
+def test_a_follower_reads_the_logs_of_a_child_run_as_they_come(cli: CommandLine) -> None:
+    live = cli.start("run", "release.yaml")
+    run_id, _ = asked(live, "gate")
+    follower = cli.start("logs", run_id, "-f")
+    follower.wait_for("build#1")
+    cli.run("approve", run_id)
+    follower.wait_for("deploy/copy#1  out | copying")
+    child_id, _ = asked(live, "check")
+    cli.run("approve", child_id)
+    assert live.wait() == 0
+    assert follower.wait() == 0
+
+
+def test_remembered_results_are_marked_and_left_alone_on_demand(cli: CommandLine) -> None:
+    first = json.loads(cli.run("run", "thrifty", "--json").stdout)
+    again = cli.run("run", "thrifty", "--json")
+    assert f"remembered from run {first['run']['id']}" in again.stderr
+    second = json.loads(again.stdout)
+    assert step_of(second, "work")["result"] == step_of(first, "work")["result"]
+    assert step_of(second, "work")["cached_from"]["run_id"] == first["run"]["id"]
+    assert f"remembered from run {first['run']['id']}" in cli.run("show", "last").stdout
+    anew = json.loads(cli.run("run", "thrifty", "--no-cache", "--json").stdout)
+    assert step_of(anew, "work")["cached_from"] is None
+    assert step_of(anew, "work")["result"] != step_of(first, "work")["result"]
+
+
+def test_a_dry_run_says_what_would_run_and_keeps_nothing(cli: CommandLine) -> None:
+    done = cli.run("run", "release", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[1]: line.split()[2] for line in done.stdout.splitlines() if line[:1].isdigit()}
+    assert rows["build"] == "run"
+    assert rows["small"] == "skip"
+    assert "chooses 1 as of now" in done.stdout
+    assert "workflow rollout" in done.stdout
+    assert not cli.home.exists(), "nothing was begun"
+
+
+def test_a_dry_run_of_what_would_be_refused_says_so_with_its_code(cli: CommandLine) -> None:
+    done = cli.run("run", "guarded", "--dry-run", "--json")
+    assert done.returncode == 2
+    assert "NOT_SET_ANYWHERE" in done.stderr
+    document = json.loads(done.stdout)
+    assert len(document["problems"]) == 1
+    assert [(step["id"], step["would"]) for step in document["steps"]] == [
+        ("a", "run"),
+        ("b", "skip"),
+        ("c", "depends"),
+    ]
+    assert document["steps"][2]["depends"] == [
+        {"step": "c", "on": "condition", "reads": ["$.steps.a.result"]}
+    ]
+    assert document["params"] == {"mode": "fast"}
+
+
+def test_a_dry_run_checks_the_params(cli: CommandLine) -> None:
+    done = cli.run("run", "guarded", "--dry-run", "-p", "speed=1")
+    assert done.returncode == 2
+    assert "speed" in done.stderr

@@ -69,7 +69,7 @@ def task(number: int) -> TaskRecord:
     """One task of many."""
     name = f"s{number}"
     return TaskRecord(
-        f"task-{RUN}-{name}-1", RUN, name, name, "", {"urls": ["a", "b"]}, "2026-01-01T00:00:00Z"
+        f"task-{RUN}-{name}-1", RUN, name, name, "", '{"urls": ["a", "b"]}', "2026-01-01T00:00:00Z"
     )
 
 

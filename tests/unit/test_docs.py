@@ -12,7 +12,7 @@ from engine.errors import Reason
 from engine.events import EventType, RunStatus, StepStatus
 from engine.facade import validate_file
 from engine.settings import Settings
-from engine.workflows import documents
+from engine.workflows import documents, policy_documents, routing_documents
 from tests.documentation import PAGES, REFERENCE, ROOT, prose, read, workflows
 
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -86,9 +86,18 @@ def fields_of(model: type[BaseModel]) -> set[str]:
         documents.ConfigDocument,
         documents.ParamDocument,
         documents.StepDocument,
-        documents.RetryDocument,
-        documents.LimitsDocument,
-        documents.MapDocument,
+        policy_documents.RetryDocument,
+        policy_documents.LimitsDocument,
+        policy_documents.CacheDocument,
+        policy_documents.ApprovalDocument,
+        policy_documents.SecretDocument,
+        policy_documents.ScheduleDocument,
+        policy_documents.VolumeDocument,
+        policy_documents.ArtifactDocument,
+        routing_documents.MapDocument,
+        routing_documents.ConditionDocument,
+        routing_documents.DecisionDocument,
+        routing_documents.BranchDocument,
     ],
     ids=lambda model: model.__name__,
 )

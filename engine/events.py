@@ -66,7 +66,8 @@ class EventType(StrEnum):
     # plan: [{id, name, type, ordinal, depends_on, parent?, image?, command?, workers?, max_concurrency?,
     #   role? ("on_failure" | "finally"), trigger?, conditional?, routes?: [{label, targets, workflow?}],
     #   sub_workflow?, approval? (message as written), delay? (s), cached?: bool}]
-    # parent?: {run_id, step_id, item?, attempt} = the step whose sub-workflow it is,
+    # parent?: {run_id, step_id, item?, attempt, way?} = the attempt whose sub-workflow it is; way = the
+    #   choice of a branch that it is the workflow of,
     # children?: {name: {digest, path?, document}} = the workflows that its steps run (texts kept as
     # `document` is), scheduled_for?: ISO time = the time of the schedule that started it,
     # no_cache?: true = results of earlier work are not taken
@@ -76,7 +77,8 @@ class EventType(StrEnum):
     RUN_RECOVERED = "run.recovered"  # instance, recoveries (how often so far)
     RUN_CANCELLING = "run.cancelling"  # old, status, by
     # status (what the run is going to end as), reason?, error?, failed_step?: what its own steps came to,
-    # before its on_failure and finally steps have their turn; only runs that have such steps to do record it
+    # before its on_failure and finally steps have their turn; only runs that have such steps to do record it.
+    # due: ISO time until when these have time
     RUN_SETTLED = "run.settled"
     RUN_FINISHED = "run.finished"  # old, status, reason?, error?
     STEP_STARTED = "step.started"  # old, status
@@ -87,12 +89,14 @@ class EventType(StrEnum):
     # old, status, reason?, error?, result?, exit_code?, reused?: bool,
     # cache_key? (a result that may be used again under that key), cached_from?: {run_id, step_id, item?} =
     # where a reused result was remembered from, artifacts?: [{name, size (bytes)}],
+    # partial?: true = completed, though items or steps of a child run failed that nobody said may fail,
     # changes: {set: {key: JSON}, removed: [key], collections?: {key: "list" | "set"}} = what this step did
     # to the shared state; `collections` names those of `set` that tasks made with RPUSH or SADD
     STEP_FINISHED = "step.finished"
     ITEM_STARTED = "item.started"  # old, status
     ITEM_RETRYING = "item.retrying"  # as step.retrying
-    # old, status, reason?, error?, result?, exit_code?, reused?, cache_key?, cached_from?, artifacts?
+    # old, status, reason?, error?, result?, exit_code?, reused?, cache_key?, cached_from?, artifacts?,
+    # partial?
     ITEM_FINISHED = "item.finished"
     # task_id, agent (its name), backend, image?, command?, log (path below the home), spec_digest;
     # of a sub-workflow: child_run (the id of the child's run), and agent and log are ""

@@ -306,6 +306,12 @@ def _attempt_created(connection: sqlite3.Connection, event: Event, time: str) ->
 def _attempt_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
     values = status_of(event, StepStatus), time, event.data.get("agent_id")
     move(connection, event, "attempts", "status = ?, started_at = ?, agent_id = ?", *values)
+    if event.item is None:
+        # A try that the platform failed waits for its slot again without another start of its step.
+        connection.execute(
+            "UPDATE steps SET waiting = NULL WHERE run_id = ? AND id = ? AND waiting IS NOT NULL",
+            (event.run_id, event.step_id),
+        )
 
 
 def _attempt_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:

@@ -22,7 +22,7 @@ from engine.history.reader import Reader
 from engine.history.writer import Entry, Writer
 from tests.unit.history.story import Story
 
-VIEWS = ("runs", "steps", "items", "attempts", "state_changes")
+VIEWS = ("runs", "steps", "items", "attempts", "state_changes", "run_children", "remembered")
 
 
 def views(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -35,7 +35,20 @@ async def test_a_whole_run_can_be_derived_again(journal: Journal) -> None:
     story, other = Story("aaaa"), Story("bbbb")
     await journal.record(*other.whole())
     await journal.record(
-        story.created("one", "two", state={"a": 1, "b": 2}, retry_of="bbbb", retry_scope="failed"),
+        story.created(
+            "one",
+            "two",
+            "three",
+            "late",
+            state={"a": 1, "b": 2},
+            retry_of="bbbb",
+            retry_scope="failed",
+            parent={"run_id": "bbbb", "step_id": "one", "item": 0, "attempt": 2, "way": "small"},
+            children={"inner": {"digest": "d2", "path": "/w/inner.yaml", "document": "name: inner"}},
+            scheduled_for="2026-01-01T00:00:00.000000Z",
+            no_cache=True,
+        ),
+        story.event(EventType.RUN_QUEUED, why="max_active_runs"),
         story.run("pending", "running"),
         story.event(EventType.RUN_RECOVERED, instance="i", recoveries=2),
         story.event(EventType.STEP_WAITING, "one", why="slot"),
@@ -55,7 +68,15 @@ async def test_a_whole_run_can_be_derived_again(journal: Journal) -> None:
             error="e",
         ),
         story.item("one", 0, "retrying", "failed", error="e", reason="task_failed", exit_code=3),
-        story.item("one", 1, "pending", "skipped"),
+        story.item(
+            "one",
+            1,
+            "pending",
+            "completed",
+            result=None,
+            cache_key="item",
+            artifacts=[{"name": "a", "size": 1}],
+        ),
         story.agent_removed("one", item=0),
         story.step(
             "one",
@@ -65,7 +86,23 @@ async def test_a_whole_run_can_be_derived_again(journal: Journal) -> None:
             duration=2.5,
             changes={"set": {"a": 2}, "removed": ["b"]},
         ),
-        story.step("two", "pending", "completed", reused=True, changes={"set": {"c": 3}, "removed": []}),
+        story.step(
+            "two",
+            "pending",
+            "completed",
+            reused=True,
+            cached_from={"run_id": "bbbb", "step_id": "one"},
+            partial=True,
+            changes={"set": {"c": 3}, "removed": []},
+        ),
+        story.step("three", "pending", "running"),
+        story.attempt_created("three", child_run="cccc", agent="", log=""),
+        story.attempt("three", "pending", "running", agent_id=""),
+        story.attempt("three", "running", "completed", kept=False),
+        story.step("three", "running", "completed", cache_key="step"),
+        story.step("late", "pending", "running"),
+        story.event(EventType.STEP_WAITING, "late", why="approval", message="Go on?"),
+        story.event(EventType.RUN_SETTLED, status="failed", reason="task_failed", failed_step="one"),
         story.run("running", "cancelling", by="user"),
         story.run("cancelling", "cancelled", reason="cancelled"),
     )

@@ -101,14 +101,14 @@ async def answer_gate(
 
     Args:
         settings: of the home.
-        ref: the run.
+        ref: the run. Where no step of its own waits, a run that is part of it is meant.
         step: the approval step; None means the only one that waits.
         approved: whether the run may go on through it.
         by: who says so, for history.
         comment: why, for history.
 
     Returns:
-        The run, and the id of the step.
+        The run that the step is of, and the id of the step.
 
     Raises:
         UsageError: no such run or step, it does not wait, several wait, or no engine is live.
@@ -126,6 +126,26 @@ async def answer_gate(
                 "until there is one",
                 hint="open the dashboard (`agentainer`) or `agentainer watch`, then answer",
             )
-        request = {"command": "answer", "run": run.id, "step": step, "approved": approved}
+        run_id = await _gated(history, run.id, step)
+        request = {"command": "answer", "run": run_id, "step": step, "approved": approved}
         answer = await ask(settings.home, {**request, "by": by, "comment": comment})
-        return await history.run(run.id), str(answer["step"])
+        return await history.run(run_id), str(answer["step"])
+
+
+async def _gated(history: Reader, run_id: str, step: str | None) -> str:
+    """The run that an answer is for: the one that was named if a step of it waits, else one within it.
+
+    Raises:
+        UsageError: several runs within it wait.
+    """
+    waiting = [gate for gate in await history.waiting_gates(run_id) if step in (None, gate.id)]
+    runs = list(dict.fromkeys(gate.run_id for gate in waiting))
+    if run_id in runs or not runs:
+        return run_id
+    if len(runs) > 1:
+        lines = [f"{gate.run_id} {gate.id}" for gate in waiting]
+        raise UsageError(
+            f"several runs that are part of run {run_id} wait for an answer",
+            hint="\n".join(["name one of them:", *lines]),
+        )
+    return runs[0]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.history.lease import Holder as Holder
     from engine.history.log_format import LogLine as LogLine
     from engine.history.log_reader import LogReader as LogReader
+    from engine.history.reader import Reader
     from engine.history.records import RunRecord
     from engine.settings import Settings
     from engine.workflows.catalog import CatalogEntry as CatalogEntry
@@ -148,7 +149,9 @@ async def remove_agents(settings: Settings, agents: Sequence[KeptAgent]) -> list
 
 
 async def old_runs(settings: Settings, *, before: str | None, keep: int | None) -> list[RunRecord]:
-    """Finished runs that may be deleted, oldest first: those that have no kept agents.
+    """Finished runs that may be deleted, oldest first: those that have no kept agents, nor their children.
+
+    Runs that are part of others are left out: they go with those.
 
     Args:
         settings: of the home.
@@ -158,8 +161,8 @@ async def old_runs(settings: Settings, *, before: str | None, keep: int | None) 
     found: list[RunRecord] = []
     seen: defaultdict[str, int] = defaultdict(int)
     async with open_history(settings) as history:
-        with_agents = {record.run_id for record in await history.kept_agents()}
-        page = await history.runs(limit=_PAGE)
+        with_agents = {await _outermost(history, record.run_id) for record in await history.kept_agents()}
+        page = await history.runs(limit=_PAGE, children=False)
         while page:
             for run in page:
                 seen[run.workflow] += 1
@@ -170,8 +173,14 @@ async def old_runs(settings: Settings, *, before: str | None, keep: int | None) 
                     and (keep is None or seen[run.workflow] > keep)
                 ):
                     found.append(run)
-            page = await history.runs(limit=_PAGE, before=page[-1].seq)
+            page = await history.runs(limit=_PAGE, before=page[-1].seq, children=False)
     return found[::-1]
+
+
+async def _outermost(history: Reader, run_id: str) -> str:
+    """The run that a run is part of, however deep; itself if it is part of none."""
+    run = await history.run(run_id)
+    return run.id if run.parent is None else await _outermost(history, run.parent.run_id)
 
 
 async def delete_runs(settings: Settings, run_ids: Sequence[str]) -> None:

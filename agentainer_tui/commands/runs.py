@@ -72,7 +72,7 @@ def history(options: Namespace) -> int:
 
 def show(options: Namespace) -> int:
     """`agentainer show RUN`: everything about one run."""
-    detail, children = read(options, lambda reader: _shown(reader, options.run))
+    detail, children, gates = read(options, lambda reader: _shown(reader, options.run))
     if options.json:
         print_json(detail.to_json())
         return 0
@@ -98,7 +98,7 @@ def show(options: Namespace) -> int:
         out.line(f"\n{SECTIONS[role]}:" if role in SECTIONS else "")
         rows = _rows(steps, children)
         print_table(("STEP", "STATUS", "TOOK", "TRIES", "DETAILS"), rows, status=1, widest=40)
-    _print_gates(detail, options)
+    _print_gates(detail.run, gates, options)
     _print_artifacts(detail, options)
     results = [(step.id, step.result) for step in detail.steps if step.result is not None]
     for title, values in (("results", results), ("state", list(detail.state.items()))):
@@ -109,10 +109,11 @@ def show(options: Namespace) -> int:
     return 0
 
 
-async def _shown(reader: Reader, ref: str) -> tuple[RunDetail, dict[str, RunRecord]]:
-    """The run, and its child runs by their ids."""
+async def _shown(reader: Reader, ref: str) -> tuple[RunDetail, dict[str, RunRecord], list[StepRecord]]:
+    """The run, its child runs by their ids, and the steps of both that wait for a person."""
     detail = await reader.detail(ref)
-    return detail, {child.id: child for child in await reader.children(detail.run.id)}
+    children = {child.id: child for child in await reader.children(detail.run.id)}
+    return detail, children, await reader.waiting_gates(detail.run.id)
 
 
 def stats(options: Namespace) -> int:
@@ -190,14 +191,14 @@ def _by_role(steps: Sequence[StepRecord]) -> dict[str, list[StepRecord]]:
     return found
 
 
-def _print_gates(detail: RunDetail, options: Namespace) -> None:
+def _print_gates(run: RunRecord, gates: Sequence[StepRecord], options: Namespace) -> None:
     """The steps that wait for a person, each with the command that answers it."""
     settings = settings_of(options)
-    for step in detail.steps:
-        waiting = step.waiting or {}
-        if waiting.get("why") == "approval" and step.status == StepStatus.RUNNING:
-            out.line(f"\n{label(step.id, None)} waits for approval: {first_line(waiting.get('message'))}")
-            out.line(f"  {command(settings, 'approve', detail.run.id, step.id)}  (or reject)")
+    for step in gates:
+        inner = f" of run {step.run_id}" if step.run_id != run.id else ""
+        message = first_line((step.waiting or {}).get("message"))
+        out.line(f"\n{label(step.id, None)}{inner} waits for approval: {message}")
+        out.line(f"  {command(settings, 'approve', step.run_id, step.id)}  (or reject)")
 
 
 def _print_artifacts(detail: RunDetail, options: Namespace) -> None:

@@ -137,13 +137,12 @@ class Reader:
         )
         return parse_time(found[0][0]) if found and found[0][0] is not None else None
 
-    async def waiting_gates(self, run_id: str | None = None) -> list[StepRecord]:
-        """Steps, of one run or of all, that wait for a person now."""
-        condition, values = ("AND run_id = ?", (run_id,)) if run_id is not None else ("", ())
+    async def waiting_gates(self, run_id: str) -> list[StepRecord]:
+        """Steps of a run, and of the runs that are part of it, that wait for a person, longest first."""
         found = await self._connection.fetch(
-            f"SELECT {rows.STEP} FROM steps WHERE status = 'running' AND waiting IS NOT NULL"
-            f" AND json_extract(waiting, '$.why') = 'approval' {condition} ORDER BY started_seq",
-            values,
+            f"{_FAMILY} SELECT {rows.STEP} FROM steps WHERE run_id IN (SELECT id FROM family)"
+            " AND status = 'running' AND json_extract(waiting, '$.why') = 'approval' ORDER BY started_seq",
+            (run_id,),
         )
         return [rows.step_record(row) for row in found]
 
@@ -159,7 +158,7 @@ class Reader:
         return [rows.run_record(row) for row in found]
 
     async def last_runs_by_workflow(self, limit: int) -> dict[str, list[RunRecord]]:
-        """The newest `limit` runs of every workflow, newest first, by the workflow's name."""
+        """The newest `limit` runs of every workflow, newest first, by its name; without parts of others."""
         return await statistics.last_runs_by_workflow(self._connection, limit)
 
     async def stats(
@@ -309,6 +308,12 @@ class Reader:
 
 
 _IN_ORDER = "ORDER BY ordinal, id"
+
+# A run and all that are part of it.
+_FAMILY = (
+    "WITH RECURSIVE family (id) AS"
+    " (VALUES (?) UNION ALL SELECT runs.id FROM runs JOIN family ON runs.parent_run_id = family.id)"
+)
 
 # Higher than any sequence or item number.
 _BEYOND = 2**63 - 1

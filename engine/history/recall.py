@@ -11,9 +11,10 @@ from engine.history.records import Remembered
 from engine.history.schema import NO_ITEM
 
 _NEWEST = """
-    SELECT r.run_id, r.step_id, r.item, r.finished_at, coalesce(i.result, s.result),
-           CASE WHEN r.item = ? THEN s.exit_code ELSE i.exit_code END,
-           CASE WHEN r.item = ? THEN s.artifacts ELSE i.artifacts END,
+    SELECT r.run_id, r.step_id, r.item, r.finished_at,
+           CASE WHEN i.number IS NULL THEN s.result ELSE i.result END,
+           CASE WHEN i.number IS NULL THEN s.exit_code ELSE i.exit_code END,
+           CASE WHEN i.number IS NULL THEN s.artifacts ELSE i.artifacts END,
            c.changed, c.removed, c.collections
     FROM remembered AS r
     JOIN steps AS s ON s.run_id = r.run_id AND s.id = r.step_id
@@ -28,7 +29,7 @@ async def recall(
 ) -> Remembered | None:
     """The newest result under `key` that is not older than `max_age` seconds at `now`."""
     since = "" if max_age is None else isoformat(now - timedelta(seconds=max_age))
-    found = await connection.fetch(_NEWEST, (NO_ITEM, NO_ITEM, key, since))
+    found = await connection.fetch(_NEWEST, (key, since))
     if not found:
         return None
     run_id, step_id, item, finished_at, result, exit_code, artifacts, changed, removed, collections = found[0]

@@ -17,19 +17,18 @@ async def delete_run(journal: Journal, logs: Path, run_id: str, *, artifacts: Pa
     """Delete a run that is over, and its child runs: events, views, documents no other has, logs, artifacts.
 
     Raises:
-        UsageError: there is no such run, it is not over, it kept agents that are still there, or it is the
-            child of another that stays.
+        UsageError: there is no such run, it is not over, it or a child kept agents that are still there, or
+            it is the child of another that stays. Nothing was deleted.
         HistoryError: the database or the files could not be changed.
     """
+    log_file(logs, run_id)  # refuses an id that is a path, before anything else
     await journal.maintain(lambda connection: _require_no_parent(connection, run_id))
-    await _delete(journal, logs, run_id, artifacts)
+    for member in await journal.maintain(lambda connection: _deletable_family(connection, run_id)):
+        await _delete(journal, logs, member, artifacts)
 
 
 async def _delete(journal: Journal, logs: Path, run_id: str, artifacts: Path) -> None:
     directories = {"logs": log_file(logs, run_id), "artifacts": log_file(artifacts, run_id)}
-    await journal.maintain(lambda connection: _require_deletable(connection, run_id))
-    for child in await journal.maintain(lambda connection: _children(connection, run_id)):
-        await _delete(journal, logs, child, artifacts)
     # Files first: a crash in between leaves a run without them, which can be deleted again, and never
     # files that no run leads to.
     for what, directory in directories.items():
@@ -45,9 +44,14 @@ async def _delete(journal: Journal, logs: Path, run_id: str, artifacts: Path) ->
     await journal.maintain(lambda connection: _delete_rows(connection, run_id))
 
 
-def _children(connection: sqlite3.Connection, run_id: str) -> list[str]:
-    found = connection.execute("SELECT id FROM runs WHERE parent_run_id = ? ORDER BY seq", (run_id,))
-    return [child for (child,) in found]
+def _deletable_family(connection: sqlite3.Connection, run_id: str) -> list[str]:
+    """The run and all that are part of it, children before their parents; raises unless all may go."""
+    family = [run_id]
+    for member in family:  # grows while it is gone through
+        _require_deletable(connection, member)
+        found = connection.execute("SELECT id FROM runs WHERE parent_run_id = ? ORDER BY seq", (member,))
+        family += [child for (child,) in found]
+    return family[::-1]
 
 
 def _require_no_parent(connection: sqlite3.Connection, run_id: str) -> None:

@@ -49,7 +49,8 @@ _LAST_RUNS = f"""
     )
     SELECT {rows.RUN} FROM runs WHERE seq IN (
         SELECT recent.seq FROM names JOIN runs AS recent ON recent.seq IN (
-            SELECT seq FROM runs WHERE workflow = names.workflow ORDER BY seq DESC LIMIT ?
+            SELECT seq FROM runs WHERE workflow = names.workflow AND parent_run_id IS NULL
+            ORDER BY seq DESC LIMIT ?
         )
     )
     ORDER BY workflow, seq DESC

@@ -337,5 +337,8 @@ def without_document(event: Event) -> dict[str, object]:
     """The data of a RUN_CREATED as it is kept: the texts are in the documents table."""
     kept = {key: value for key, value in event.data.items() if key != "document"}
     if children := kept.get("children"):
-        kept["children"] = {name: {**child, "document": None} for name, child in children.items()}
+        kept["children"] = {
+            name: {key: value for key, value in child.items() if key != "document"}
+            for name, child in children.items()
+        }
     return kept

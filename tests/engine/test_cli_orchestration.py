@@ -96,7 +96,9 @@ def test_a_run_is_answered_from_another_process_to_its_end(cli: CommandLine) -> 
 
     child_id, check = asked(live, "check")
     assert (gate, check) == ("gate", "check")
-    assert cli.run("approve", child_id).returncode == 0
+    assert f"check of run {child_id} waits for approval" in cli.run("show", "last").stdout
+    done = cli.run("approve", "last")
+    assert (done.returncode, done.stdout) == (0, f"run {child_id}: step check approved\n"), "the part of it"
     assert live.wait() == 0
     told = "".join(live.stderr)
     assert "deploy/copy" in told

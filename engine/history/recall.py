@@ -28,7 +28,7 @@ async def recall(
     connection: ReadConnection, key: str, max_age: float | None, now: datetime
 ) -> Remembered | None:
     """The newest result under `key` that is not older than `max_age` seconds at `now`."""
-    since = "" if max_age is None else isoformat(now - timedelta(seconds=max_age))
+    since = _oldest(max_age, now)
     found = await connection.fetch(_NEWEST, (key, since))
     if not found:
         return None
@@ -50,3 +50,13 @@ async def recall(
         artifacts=() if artifacts is None else tuple(json.loads(artifacts)),
         finished_at=finished_at,
     )
+
+
+def _oldest(max_age: float | None, now: datetime) -> str:
+    """The time from which on results count."""
+    if max_age is None:
+        return ""
+    try:
+        return isoformat(now - timedelta(seconds=max_age))
+    except OverflowError:
+        return ""  # before the first day of the calendar

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.clock import isoformat
 from engine.events import EventType
 from engine.history.journal import Journal
 from engine.history.reader import Reader
@@ -110,7 +111,12 @@ async def test_what_a_run_was_settled_as_is_known_before_and_after_its_end(
     journal: Journal, reader: Reader
 ) -> None:
     story = Story()
-    verdict: dict[str, Any] = {"status": "failed", "reason": "task_failed", "error": "no", "failed_step": "one"}
+    verdict: dict[str, Any] = {
+        "status": "failed",
+        "reason": "task_failed",
+        "error": "no",
+        "failed_step": "one",
+    }
     await journal.record(
         story.created("one", no_cache=True),
         story.run("pending", "running"),
@@ -204,7 +210,7 @@ async def test_gates_are_found_while_they_wait_in_the_run_and_with_what_they_ask
     [gate] = await reader.waiting_gates("aaaa")
     assert (gate.id, gate.waiting) == (
         "gate",
-        {"why": "approval", "message": "Ship <it>?", "due": "t", "since": "2026-01-01T00:00:04.000000Z"},
+        {"why": "approval", "message": "Ship <it>?", "due": "t", "since": isoformat(asked.time)},
     )
     assert await reader.waiting_gates("bbbb") == []
     await journal.record(story.step("gate", "running", "completed", result={"approved": True}))

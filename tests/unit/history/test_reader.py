@@ -261,12 +261,20 @@ async def test_no_query_reads_a_whole_table_but_the_runs_it_lists(
     await reader.document(run.digest)
     await reader.unfinished()
     await reader.last_runs_by_workflow(3)
+    await reader.runs(children=False)
+    await reader.children(run.id)
+    await reader.children_documents(run.id)
+    await reader.retries(run.id)
+    await reader.last_scheduled("demo")
+    await reader.waiting_gates(run.id)
+    await reader.recall("key", 60)
     assert len(plans) > 20
     scans = {plan for plan in plans if plan.startswith("SCAN")}
-    # The order of `runs` is newest first already; the other two hold only the names of workflows.
+    # The order of `runs` is newest first already; the others hold names of workflows, kept agents, a family.
     assert scans <= {
         "SCAN runs",
         "SCAN names",
+        "SCAN family",
         "SCAN attempts USING INDEX attempts_kept",
         "SCAN CONSTANT ROW",
     }

@@ -91,7 +91,7 @@ def waiting_words(wait: Wait, now: float) -> str:
 def _success(step: StepView, node: StepView | ItemView) -> str:
     if node.cached_from is not None:
         return f"remembered from run {node.cached_from.run_id[:6]}"
-    words = "reused" if node.reused else ""
+    words = "reused" if node.reused else "parts of it failed" if node.partial and not step.items else ""
     if isinstance(node, StepView) and (way := chosen(step)) is not None:
         words = f"chose {clean(way.label)}" + (f", {words}" if words else "")
     return words

@@ -170,6 +170,7 @@ class _Draft:
             result=data.get("result"),
             exit_code=data.get("exit_code"),
             reused=bool(data.get("reused")),
+            partial=bool(data.get("partial")),
             cached_from=_origin_of(data.get("cached_from")),
             artifacts=tuple(
                 ArtifactView(str(each["name"]), each.get("size") or 0) for each in data.get("artifacts") or ()

@@ -1,4 +1,7 @@
-"""Which steps a retry does again: for the words of the dialog; the engine decides for itself."""
+"""Which steps a retry does again: for the words of the dialog; the engine decides for itself.
+
+Steps of `on_failure` and `finally` are done again in any case: they belong to the run that they end.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,19 @@ def run_again(run: RunView, scope: str, step_id: str) -> set[str]:
     """The steps of a retry's scope: `whole`, `failed`, `from` a step on, or `only` a step."""
     if scope == "whole" or (scope != "failed" and step_id not in run.steps):
         return set(run.steps)
+    if scope == "failed" and not unfinished(run):
+        return set()
+    handlers = {step.id for step in run.steps.values() if step.role != "main"}
+    return handlers | _own_again(run, scope, step_id)
+
+
+def _own_again(run: RunView, scope: str, step_id: str) -> set[str]:
     if scope == "only":
         return {step_id, *(step.id for step in run.steps.values() if step.parent == step_id)}
     upstreams = _upstreams(run)
     if scope == "failed":
-        return _with_dependents(run, upstreams, unfinished(run))
+        own = {name for name in unfinished(run) if run.steps[name].role == "main"}
+        return _with_dependents(run, upstreams, own)
     again = _with_dependents(run, upstreams, {step_id})
     return _with_dependents(run, upstreams, again | _broken_upstreams(run, upstreams, again))
 
@@ -30,7 +41,9 @@ def run_again(run: RunView, scope: str, step_id: str) -> set[str]:
 def _needs_rerun(step: StepView) -> bool:
     if step.status is StepStatus.SKIPPED:
         return step.reason == "upstream_failed"
-    return step.status is not StepStatus.COMPLETED or bool(step.tally.get(StepStatus.FAILED))
+    if step.status is not StepStatus.COMPLETED or step.partial:
+        return True
+    return bool(step.tally.get(StepStatus.FAILED))
 
 
 def _upstreams(run: RunView) -> Mapping[str, set[str]]:

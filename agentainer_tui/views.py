@@ -101,6 +101,7 @@ class ItemView:
     result: Any = None
     exit_code: int | None = None
     reused: bool = False
+    partial: bool = False
     cached_from: Origin | None = None
     artifacts: tuple[ArtifactView, ...] = ()
     waiting: Wait = NO_WAIT
@@ -119,7 +120,8 @@ class ItemView:
 class StepView:
     """One step; `tally` counts its items by status.
 
-    `role` says when it has its turn: with the run (`main`), or after it (`on_failure`, `finally`).
+    `role` says when it has its turn: with the run (`main`), or after it (`on_failure`, `finally`); `partial`,
+    that it completed although parts of it (items, steps of its workflow) failed.
     """
 
     id: str
@@ -144,6 +146,7 @@ class StepView:
     result: Any = None
     exit_code: int | None = None
     reused: bool = False
+    partial: bool = False
     cached_from: Origin | None = None
     artifacts: tuple[ArtifactView, ...] = ()
     waiting: Wait = NO_WAIT

@@ -45,7 +45,7 @@ class RetryDialog(Dialog[RetryScope]):
     def __init__(self, run: RunView, step_id: str | None = None) -> None:
         super().__init__(f"Retry {clean(run.workflow, limit=40)} {run.id[:6]}")
         self._run = run
-        self._steps = [step for step in run.steps.values() if step.parent is None]
+        self._steps = [step for step in run.steps.values() if step.parent is None and step.role == "main"]
         self._preset = step_id
 
     def compose_body(self) -> Iterable[Widget]:

@@ -6,11 +6,13 @@ import pytest
 from rich.cells import cell_len
 
 from agentainer_tui.client import LogBatch, LogLine, WorkflowEntry
+from agentainer_tui.screens.answer import AnswerDialog
 from agentainer_tui.screens.cleanup import CleanupDialog
 from agentainer_tui.screens.params_form import ParamsForm
 from agentainer_tui.screens.retry import RetryDialog
 from agentainer_tui.text import ago, brief, clean, clean_output, duration, fit, plain
 from agentainer_tui.widgets.lines_view import fold, line, plain_line
+from agentainer_tui.widgets.step_list import RowKey
 from engine.errors import Problem, UsageError
 from engine.facade import ParamSpec
 from tests.tui.driving import dashboard, on_screen, run_screen, until, until_seen
@@ -71,12 +73,19 @@ def hostile_story() -> Story:
             node("all", name=texts[0], command=EVERYTHING, image=EVERYTHING),
             node("m", "all", type="map", name=texts[1]),
             *(node(f"s{number}", "m", name=text) for number, text in enumerate(texts)),
+            node("gate", name=texts[0], type="approval"),
+            node("pick", routes=[{"label": text, "targets": ["all"], "workflow": text} for text in texts]),
+            node("inner", name=texts[2], type="subworkflow", sub_workflow=EVERYTHING, trigger=texts[1]),
         ],
         workflow=texts[0],
         params=dict(zip(texts, reversed(texts), strict=True)),
         state=dict(zip(texts, texts, strict=True)),
     )
-    story.start().step_start("all").attempt("all").tick(1)
+    artifacts = [{"name": text, "size": 1} for text in texts]
+    story.start().ask("gate", EVERYTHING, seconds=60)
+    story.step_start("pick").step_end("pick", result={"choice": texts[0], "next": []}, artifacts=artifacts)
+    story.step_start("inner").child("inner", texts[0])
+    story.step_start("all").attempt("all").tick(1)
     story.attempt_end("all", status="failed", reason="task_failed", exit_code=1, error=EVERYTHING)
     story.retry("all", 1, error=EVERYTHING).tick(1).step_start("all").attempt("all", 2)
     story.attempt_end("all", 2, exit_code=0)
@@ -110,6 +119,23 @@ async def test_the_lists_and_dialogs_survive_hostile_text() -> None:
         await until(pilot, lambda: app.screen.query("CommandList"))
         await pilot.press(*"run")
         await pilot.press("escape", "G")
+        assert_clean(on_screen(app))
+
+
+async def test_gates_choices_and_artifacts_survive_hostile_text() -> None:
+    story = hostile_story()
+    story.events = story.events[:-1]  # it is still going on
+    async with dashboard(FakeClient(hostile_entries(), [story])) as (app, pilot):
+        app.open_run(story.run_id)
+        await until(pilot, lambda: run_screen(app).steps.keys)
+        for step in ("gate", "pick", "inner"):
+            run_screen(app).steps.select(RowKey(step))
+            for _ in range(6):
+                run_screen(app).details.turn(1)
+                await pilot.pause()
+                assert_clean(on_screen(app))
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, AnswerDialog))
         assert_clean(on_screen(app))
 
 

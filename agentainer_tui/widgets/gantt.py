@@ -86,6 +86,8 @@ def spans_of(node: StepView | ItemView, now: float) -> list[Span]:
         return []
     end = node.finished_at if node.finished_at is not None else now
     if not node.attempts:
+        # Of what only waits the beginning is marked: what it waits for says more than a long bar.
+        end = node.started_at if node.waiting else end
         return [Span(node.started_at, end, look_of(node).ink, bool(node.waiting))]
     spans = [Span(node.started_at, end, "faint", True)]
     for attempt in node.attempts:
@@ -180,6 +182,8 @@ def _place_note(size: int, first: int, last: int, width: int) -> tuple[int, int]
 
 def note_of(view: RunView, step: StepView, node: StepView | ItemView, now: float) -> Note:
     """Why `node` (the step, or an item of it) waits, or how it went wrong."""
+    if node.status is StepStatus.PENDING and step.role != "main" and view.settled is None:
+        return Note("", "muted")  # the line above its section says it
     words = explain(view, step, node, now)
     if node.reason == "branch_not_taken":
         return Note(words, "faint")

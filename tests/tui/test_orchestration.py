@@ -204,6 +204,7 @@ async def test_a_gate_is_approved_from_the_keyboard_with_a_comment() -> None:
     async with dashboard(client, now=story.now.timestamp()) as (app, pilot):
         app.open_run(PARENT)
         await until_seen(pilot, "1 step to approve")
+        await until_seen(pilot, "asks: Ship 1.2 [/x] to all?")
         await until_seen(pilot, "◇")
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, AnswerDialog))

@@ -41,7 +41,7 @@ def _print(preview: RunPreview) -> None:
         out.line(f"  {clean(name)}={brief(value, limit=100)}")
     for role, steps in _by_role(preview).items():
         out.line(f"\n{SECTIONS[role]}:" if role in SECTIONS else "")
-        rows = (_row(one, preview.params) for one in steps)
+        rows = (row for one in steps for row in _rows(one, preview.params))
         print_table(("STAGE", "STEP", "WOULD", "DETAILS"), rows, status=2, widest=40)
 
 
@@ -52,10 +52,24 @@ def _by_role(preview: RunPreview) -> dict[str, list[StepPreview]]:
     return found
 
 
-def _row(one: StepPreview, params: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    name = ("  " if one.step.parent else "") + label(one.step.id, None)
+def _rows(
+    one: StepPreview, params: Mapping[str, Any] | None, indent: str = "", stages: str = ""
+) -> Iterator[tuple[str, str, str, str]]:
+    """The row of a step, and those of the runs that it is."""
+    indent += "  " if one.step.parent else ""
+    stage = f"{stages}{one.stage}"
     details = [*_why(one), *_what(one, params)]
-    return str(one.stage), name, one.would, "; ".join(details)
+    if stages and (role := one.step.role.value) in SECTIONS:
+        details = [SECTIONS[role], *details]
+    yield stage, indent + label(one.step.id, None), one.would, "; ".join(details)
+    for child in one.children:
+        if child.choice is not None or child.steps is None:
+            why = f"if it chooses {clean(child.choice)}" if child.choice is not None else ""
+            left = "its steps are left out, there are too many" if child.steps is None else ""
+            words = [f"workflow {clean(child.workflow)}", why, left]
+            yield stage, f"{indent}  …", "", "; ".join(word for word in words if word)
+        for step in child.steps or ():
+            yield from _rows(step, None, f"{indent}  ", f"{stage}.")
 
 
 def _why(one: StepPreview) -> Iterator[str]:
@@ -77,8 +91,8 @@ def _doubt(doubt: Doubt, one: StepPreview) -> str:
     return f"on {what}" + (f" (reads {reads}, not known yet)" if reads else "")
 
 
-def _what(one: StepPreview, params: Mapping[str, Any]) -> Iterator[str]:
-    """What it is."""
+def _what(one: StepPreview, params: Mapping[str, Any] | None) -> Iterator[str]:
+    """What it is; `params` are those of its run, None where they are not known."""
     step = one.step
     if step.route is not None:
         yield _choice(one)
@@ -106,8 +120,10 @@ def _what(one: StepPreview, params: Mapping[str, Any]) -> Iterator[str]:
         yield "may take a remembered result"
 
 
-def _rendered(template: Template, params: Mapping[str, Any]) -> str:
+def _rendered(template: Template, params: Mapping[str, Any] | None) -> str:
     """The text, if params are all it needs; else as it is written."""
+    if params is None:
+        return template.source
     try:
         return template.render({"params": params})
     except InputError:
@@ -177,4 +193,12 @@ def _step(one: StepPreview) -> dict[str, Any]:
         "image": step.task.image.source if step.task and step.task.image else None,
         "max_attempts": step.retry.max_attempts,
         "timeout": step.timeout,
+        "children": [
+            {
+                "workflow": child.workflow,
+                "choice": child.choice,
+                "steps": None if child.steps is None else [_step(inner) for inner in child.steps],
+            }
+            for child in one.children
+        ],
     }

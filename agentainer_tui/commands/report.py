@@ -12,6 +12,7 @@ from agentainer_tui.commands.invocation import command
 from agentainer_tui.commands.narration import first_line, label
 from agentainer_tui.text import clean, clean_output, counted, duration
 from agentainer_tui.views import elapsed, seconds
+from engine.errors import Reason
 from engine.events import RunStatus, StepStatus
 from engine.upkeep import open_log
 
@@ -24,6 +25,7 @@ _LOG_TAIL = 200
 _RESULT_LIMIT = 2_000
 _RESULT_LINES = 16
 _ONE_LINE = 100
+_NAMES_SHOWN = 8
 
 
 def print_summary(detail: RunDetail, settings: Settings) -> None:
@@ -32,6 +34,12 @@ def print_summary(detail: RunDetail, settings: Settings) -> None:
     out.write(f"{clean(run.workflow)} {run.id}: {outcome_of(run)}; {counts(detail)}\n")
     if run.error and run.status != RunStatus.COMPLETED:
         out.line(f"  {first_line(run.error)}")
+    if untaken := [step.id for step in detail.steps if step.reason == Reason.BRANCH_NOT_TAKEN]:
+        names = ", ".join(label(name, None) for name in untaken[:_NAMES_SHOWN])
+        more = len(untaken) - _NAMES_SHOWN
+        out.line(f"not chosen: {names}" + (f" and {more} more" if more > 0 else ""))
+    if number := _artifacts_in(detail):
+        out.line(f"{counted(number, 'artifact')} in {settings.artifacts / run.id}")
     last = next((step for step in reversed(detail.steps) if _is_work(step)), None)
     if last is not None and run.status in (RunStatus.COMPLETED, RunStatus.PARTIALLY_COMPLETED):
         out.line(f"result of {label(last.id, None)}:")
@@ -39,6 +47,11 @@ def print_summary(detail: RunDetail, settings: Settings) -> None:
         out.write("".join(f"{line}\n" for line in lines[:_RESULT_LINES]))
         if (left := len(lines) - _RESULT_LINES) > 0:
             out.line(f"… {counted(left, 'more line')}: {command(settings, 'show', run.id, '--json')}")
+
+
+def _artifacts_in(detail: RunDetail) -> int:
+    """How many artifacts the steps and items of a run left."""
+    return sum(len(step.artifacts) + sum(len(item.artifacts) for item in step.items) for step in detail.steps)
 
 
 def _is_work(step: StepRecord) -> bool:

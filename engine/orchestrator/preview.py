@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
 from engine.errors import Reason
 from engine.events import StepStatus
 from engine.orchestrator.creation import initial_state
+from engine.orchestrator.handing import hand_on
 from engine.orchestrator.outcome import Outcome, failed, skipped
 from engine.orchestrator.triggers import judge
 from engine.workflows.foresight import Certainty, Foresight
-from engine.workflows.plan import Plan, PlanStep, StepRole
+from engine.workflows.plan import Plan, PlanStep, StepRole, SubWorkflowPlan
 
 # Steps that are judged in all combinations together: under a second.
 _BUDGET = 200_000
+_CHILD_BUDGET = 5_000
+
+# Steps of child runs that are gone into: workflows may run workflows a thousandfold.
+_CHILD_STEPS = 500
 
 # Doubts that are told of a step where there are too many to go through them all.
 _TOLD = 10
@@ -70,6 +75,7 @@ class StepPreview:
         choice_as_of_now: whether steps may yet change the choice.
         items: how many items a map step, or workers a parallel step, has; None where that is not known.
         items_as_of_now: whether steps may yet change that number.
+        children: the workflows that it runs as child runs, if it comes to that.
     """
 
     step: PlanStep
@@ -83,23 +89,77 @@ class StepPreview:
     choice_as_of_now: bool = False
     items: int | None = None
     items_as_of_now: bool = False
+    children: tuple[ChildPreview, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChildPreview:
+    """What becomes of the steps of a child run.
+
+    Attributes:
+        workflow: its workflow.
+        choice: the way of a decision that it is run for.
+        steps: as for a run of its own; None where there are too many child runs to go into.
+    """
+
+    workflow: str
+    choice: str | None
+    steps: tuple[StepPreview, ...] | None
 
 
 def preview_steps(plan: Plan, params: Mapping[str, Any]) -> list[StepPreview]:
     """Every step with what would become of it: by role, then in the order in which they would run."""
-    state = initial_state(plan, params)
-    found: list[StepPreview] = []
-    for role in StepRole:
-        steps = [step for step in plan.steps.values() if step.role is role]
-        if steps:
-            found += _Preview(steps, state, begins=role is StepRole.MAIN).steps()
-    return found
+    return _Family().preview(plan, Foresight(initial_state(plan, params), True), _BUDGET)
+
+
+class _Family:
+    """Previews a run with the runs that are part of it."""
+
+    def __init__(self) -> None:
+        self._room = _CHILD_STEPS
+
+    def preview(self, plan: Plan, foresight: Foresight, budget: int) -> list[StepPreview]:
+        """The steps of one run, by role."""
+        found: list[StepPreview] = []
+        for role in StepRole:
+            steps = [step for step in plan.steps.values() if step.role is role]
+            if not steps:
+                continue
+            preview = _Preview(steps, foresight, budget, begins=role is StepRole.MAIN)
+            for one in preview.steps():
+                children = self._children(plan, one, preview.foresight_of(one.step))
+                found.append(replace(one, children=tuple(children)))
+        return found
+
+    def _children(self, plan: Plan, one: StepPreview, foresight: Foresight) -> Iterator[ChildPreview]:
+        if one.would not in ("run", "depends"):
+            return
+        of_item = (one.step.map.item_alias, "_map_index") if one.step.map is not None else ()
+        for choice, sub in _workflows(one):
+            child = sub.inline or plan.children[sub.name]
+            if len(child.steps) > self._room:
+                yield ChildPreview(child.workflow, choice, None)
+                continue
+            self._room -= len(child.steps)
+            steps = self.preview(child, hand_on(foresight, sub, child, of_item), _CHILD_BUDGET)
+            yield ChildPreview(child.workflow, choice, tuple(steps))
+
+
+def _workflows(one: StepPreview) -> Iterator[tuple[str | None, SubWorkflowPlan]]:
+    """The workflows that a step may run, with the choice that this is for."""
+    if one.step.sub is not None:
+        yield None, one.step.sub
+    is_chosen = one.choice is not None and not one.choice_as_of_now
+    for way in one.step.route.ways if one.step.route is not None else ():
+        if way.workflow is not None and (way.label == one.choice or not is_chosen):
+            yield way.label, way.workflow
 
 
 class _Preview:
     """The steps of one role."""
 
-    def __init__(self, steps: Sequence[PlanStep], state: Mapping[str, Any], *, begins: bool) -> None:
+    def __init__(self, steps: Sequence[PlanStep], foresight: Foresight, budget: int, *, begins: bool) -> None:
+        self._budget = budget
         self._all = {step.id: step for step in steps}
         nodes = {step.id: step for step in steps if step.parent is None}
         upstreams = {step.id: [name for name in step.depends_on if name in nodes] for step in nodes.values()}
@@ -115,7 +175,7 @@ class _Preview:
             at_once = begins and all(
                 self._foresight[name].at_once and self._is_instant(name) for name in before
             )
-            self._foresight[step.id] = Foresight(state, at_once)
+            self._foresight[step.id] = replace(foresight, at_once=at_once)
             above = [doubt for name in before for doubt in self._above[name]]
             own = self._ask(step)
             self._doubts += own
@@ -132,6 +192,10 @@ class _Preview:
             found.append(whole)
             found += [self._member(self._all[name], whole) for name in step.members]
         return found
+
+    def foresight_of(self, step: PlanStep) -> Foresight:
+        """What a step, or a member of one, will find."""
+        return self._foresight[step.parent or step.id]
 
     # -- what is known --------------------------------------------------------------------------------
 
@@ -163,7 +227,7 @@ class _Preview:
     def _possible_worlds(self) -> list[World]:
         """What becomes of the steps for every combination of answers; of one where there are too many."""
         size = math.prod(len(doubt.options) for doubt in self._doubts)
-        if size * len(self._order) > _BUDGET:
+        if size * len(self._order) > self._budget:
             return [((), self._go_through({}))]
         return [
             (answers, self._go_through(dict(zip(self._doubts, answers, strict=True))))

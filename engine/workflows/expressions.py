@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -298,6 +298,20 @@ class JsonValue:
     def evaluate(self, scope: Scope) -> Any:
         """The value for this scope."""
         return _evaluated(self.compiled, scope)
+
+    @property
+    def paths(self) -> tuple[JsonPath, ...]:
+        """The paths in it."""
+        return tuple(_paths_in(self.compiled))
+
+
+def _paths_in(node: Any) -> Iterator[JsonPath]:
+    match node:
+        case TextTemplate():
+            yield from node.paths
+        case dict() | list():
+            for child in node.values() if isinstance(node, dict) else node:
+                yield from _paths_in(child)
 
 
 def _evaluated(node: Any, scope: Scope) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -36,21 +36,30 @@ class Foresight:
     Attributes:
         state: the fields that the run begins with, `params` among them.
         at_once: whether the step is judged when the run begins, so that nothing can change them before.
+        limits: how sure fields and params are that a child run is given, by their names.
+        others: how sure it is that a child run begins with no others.
     """
 
     state: Mapping[str, Any]
     at_once: bool
+    limits: Mapping[str, Certainty] = field(default_factory=dict)
+    others: Certainty = Certainty.FIRM
 
     def certainty(self, path: JsonPath) -> Certainty:
         """How sure it is what a path finds."""
         head = path.parts[0] if path.parts else None
         if head == "params":
-            return Certainty.FIRM
+            return self._limit(path.parts[1] if len(path.parts) > 1 else None)
         if head in ("run", "_map_index") or (head == "steps" and not self.at_once):
             return Certainty.UNKNOWN
-        if self.at_once:
-            return Certainty.FIRM
-        return Certainty.NOW if head in self.state else Certainty.UNKNOWN
+        return self.of_field(head)
+
+    def of_field(self, name: str | int | None) -> Certainty:
+        """How sure a field of the state is; None stands for the whole of it."""
+        limit = self._limit(name)
+        if self.at_once and limit is Certainty.FIRM:
+            return limit
+        return min(limit, Certainty.NOW) if name in self.state else Certainty.UNKNOWN
 
     def judge(self, condition: Condition | None) -> Guess:
         """What a condition will say; no condition is true."""
@@ -103,6 +112,11 @@ class Foresight:
                 chosen = possible[-1]
         possible.sort(key=lambda label: label != chosen)
         return possible, certainty if len(possible) > 1 else Certainty.FIRM, tuple(dict.fromkeys(reads))
+
+    def _limit(self, name: str | int | None) -> Certainty:
+        if isinstance(name, str):
+            return self.limits.get(name, self.others)
+        return min(self.limits.values(), default=self.others)
 
     def _compare(self, comparison: Comparison) -> Guess:
         path = comparison.path

@@ -9,6 +9,13 @@ from collections.abc import Iterator
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need Docker run one after the other, on one worker, whatever the others do."""
+    for item in items:
+        if item.get_closest_marker("docker"):
+            item.add_marker(pytest.mark.xdist_group("docker"))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `docker` are skipped without an engine, with the reason; REQUIRE_DOCKER=1 fails them."""
     if item.get_closest_marker("docker"):

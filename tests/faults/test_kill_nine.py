@@ -99,7 +99,7 @@ class Home:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def interrupted(self) -> dict[str, Any]:
-        runs = [run for run in self.ask("history") or [] if run["workflow"] == "interrupted"]
+        runs = [run for run in self.ask("history", "--all") or [] if run["workflow"] == "interrupted"]
         return self.ask("show", runs[0]["id"]) if runs else {}
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from engine.facade import validate_file
 from tests.engine.command_line import CommandLine, LiveCommand
+from tests.samples import SAMPLES
 
 RELEASE = """
 name: release
@@ -55,6 +57,14 @@ steps:
 """
 
 
+TWO = """
+name: two
+steps:
+  - {id: one, type: approval, depends_on: [], approval: {message: "[b]One?"}}
+  - {id: two, type: approval, depends_on: [], approval: {message: Two?}}
+"""
+
+
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[CommandLine]:
     line = CommandLine(tmp_path)
@@ -63,6 +73,7 @@ def cli(tmp_path: Path) -> Iterator[CommandLine]:
         ("rollout", ROLLOUT),
         ("thrifty", THRIFTY),
         ("guarded", GUARDED),
+        ("two", TWO),
     ):
         line.write(f"{name}.yaml", text)
     yield line
@@ -101,6 +112,9 @@ def test_a_run_is_answered_from_another_process_to_its_end(cli: CommandLine) -> 
     assert (done.returncode, done.stdout) == (0, f"run {child_id}: step check approved\n"), "the part of it"
     assert live.wait() == 0
     told = "".join(live.stderr)
+    summary = "".join(live.stdout)
+    assert "not chosen: small" in summary
+    assert f"1 artifact in {cli.home / 'artifacts' / run_id}" in summary
     assert "deploy/copy" in told
     assert "chose 1" in told
 
@@ -141,6 +155,51 @@ def test_a_rejected_gate_fails_the_run_and_says_by_whom(cli: CommandLine) -> Non
     assert "is over" in refused.stderr
 
 
+def test_an_answer_that_fits_no_gate_says_what_does(cli: CommandLine) -> None:
+    live = cli.start("run", "two.yaml")
+    run_id, _ = asked(live, "one")
+    asked(live, "two")
+
+    several = cli.run("approve", run_id)
+    assert several.returncode == 2
+    assert "several steps wait for an answer" in several.stderr
+    assert "one, two" in several.stderr
+    wrong = cli.run("reject", run_id, "three")
+    assert wrong.returncode == 2
+    assert "'three' does not wait" in wrong.stderr
+    unknown = cli.run("approve", "ffffffffffff")
+    assert unknown.returncode == 2
+    assert "ffffffffffff" in unknown.stderr
+    assert cli.run("approve", run_id, "two").returncode == 0
+    again = cli.run("approve", run_id, "two")
+    assert again.returncode == 2
+    assert "'two' does not wait" in again.stderr
+    assert cli.run("approve", run_id).returncode == 0, "the only one that is left"
+    assert live.wait() == 0
+
+
+def test_a_run_without_gates_takes_no_answer_and_goes_on(cli: CommandLine) -> None:
+    cli.write("busy.yaml", "name: busy\nsteps:\n  - {id: nap, type: delay, delay: 600s}\n")
+    live = cli.start("run", "busy.yaml")
+    live.wait_for("goes on at")
+    refused = cli.run("approve", "last")
+    assert refused.returncode == 2
+    assert "no step that waits for an answer" in refused.stderr
+    assert cli.json("show", "last")["run"]["status"] == "running"
+
+
+def test_an_answer_while_no_engine_is_live_says_what_to_open(cli: CommandLine) -> None:
+    live = cli.start("run", "release.yaml")
+    run_id, _ = asked(live, "gate")
+    live.process.kill()
+    live.wait()
+    refused = cli.run("approve", run_id)
+    assert refused.returncode == 2
+    assert "no engine is live" in refused.stderr
+    assert "agentainer watch" in refused.stderr
+    assert step_of(cli.json("show", run_id), "gate")["status"] == "running", "it still waits"
+
+
 def test_a_follower_reads_the_logs_of_a_child_run_as_they_come(cli: CommandLine) -> None:
     live = cli.start("run", "release.yaml")
     run_id, _ = asked(live, "gate")
@@ -175,6 +234,7 @@ def test_a_dry_run_says_what_would_run_and_keeps_nothing(cli: CommandLine) -> No
     assert rows["small"] == "skip"
     assert "chooses 1 as of now" in done.stdout
     assert "workflow rollout" in done.stdout
+    assert rows["copy"] == rows["check"] == "run", "the steps of the child run"
     assert not cli.home.exists(), "nothing was begun"
 
 
@@ -199,3 +259,19 @@ def test_a_dry_run_checks_the_params(cli: CommandLine) -> None:
     done = cli.run("run", "guarded", "--dry-run", "-p", "speed=1")
     assert done.returncode == 2
     assert "speed" in done.stderr
+
+
+@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_dry_run_of_every_sample_tells_of_every_step(cli: CommandLine, sample: Path) -> None:
+    done = cli.run("run", str(sample), "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    plan, _ = validate_file(sample)
+    assert plan is not None
+    assert sorted(step["id"] for step in document["steps"]) == sorted(plan.steps)
+    assert document["problems"] == []
+    children = [child for step in document["steps"] for child in step["children"]]
+    assert [child["workflow"] for child in children] == (
+        ["hello", "toast"] if sample.stem == "subworkflow" else []
+    )
+    assert not cli.home.exists()

@@ -54,7 +54,7 @@ async def preview_run(settings: Settings, plan: Plan, params: Mapping[str, Any])
     resolved = resolve_params(plan, params)
     backend, problems, notes = await _admission(settings, plan)
     try:
-        check_secrets(plan, os.environ)
+        check_secrets(plan, os.environ, settings.allowed_roots)
     except DocumentError as error:
         problems += error.problems
     return RunPreview(plan, resolved, backend, tuple(preview_steps(plan, resolved)), problems, notes)

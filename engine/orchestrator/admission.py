@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from engine.agents.backend import BackendFacts
 from engine.errors import DocumentError, Problem
@@ -28,7 +29,7 @@ def check_admission(plan: Plan, facts: BackendFacts, settings: Settings) -> None
         raise DocumentError(tuple(dict.fromkeys(problems)))
 
 
-def check_secrets(plan: Plan, environ: Mapping[str, str]) -> Secrets:
+def check_secrets(plan: Plan, environ: Mapping[str, str], roots: Sequence[Path] = ()) -> Secrets:
     """The secrets of `plan`. Those of the workflows that its steps run must be there as well.
 
     Raises:
@@ -37,7 +38,7 @@ def check_secrets(plan: Plan, environ: Mapping[str, str]) -> Secrets:
     own, problems = NO_SECRETS, list[Problem]()
     for member in _family(plan):
         try:
-            secrets = read_secrets(member, environ)
+            secrets = read_secrets(member, environ, roots)
         except DocumentError as error:
             problems += error.problems
         else:

@@ -79,7 +79,7 @@ class Orchestrator:
         """
         services = services or self._services
         check_admission(plan, services.facts, services.settings)
-        return check_secrets(plan, self._environ)
+        return check_secrets(plan, self._environ, self._services.settings.allowed_roots)
 
     async def start(
         self,
@@ -175,7 +175,7 @@ class Orchestrator:
         stop = stop or self.parked(run)
         secrets = NO_SECRETS
         try:
-            secrets = read_secrets(plan, self._environ)
+            secrets = read_secrets(plan, self._environ, services.settings.allowed_roots)
         except DocumentError as error:
             stop = stop or Stop(Reason.INPUT_ERROR, f"interrupted, and cannot go on: {error}")
         begin = beginning_of(detail, plan, secrets)

@@ -148,7 +148,7 @@ class _Guard:
         if str(real) != volume.source:
             shown += f" ({real})"
         self._check_dangers(real, mode, shown)
-        if not any(_is_below(real, root) for root in self.roots):
+        if not any(is_below(real, root) for root in self.roots):
             places = ", ".join(map(str, self.roots)) or "none"
             raise InputError(
                 f"{shown} does not lie in an allowed place ({places})",
@@ -176,21 +176,21 @@ class _Guard:
     def _check_dangers(self, real: Path, mode: int, shown: str) -> None:
         settings = self.settings
         home = Path(os.path.realpath(settings.home))
-        if _is_below(real, home):
+        if is_below(real, home):
             raise InputError(
                 f"{shown} is in the engine's own home, where its history and its sockets are",
                 hint="keep what tasks use outside of it",
             )
         if not settings.allow_docker_socket and (
-            stat.S_ISSOCK(mode) or any(_is_below(socket, real) for socket in self.sockets)
+            stat.S_ISSOCK(mode) or any(is_below(socket, real) for socket in self.sockets)
         ):
             raise InputError(
                 f"{shown} gives the task a socket of the Docker engine, and with it this machine",
                 hint="take it out; the setting allow_docker_socket allows it",
             )
         kernel = stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
-        kernel = kernel or any(_is_below(real, tree) or _is_below(tree, real) for tree in _KERNEL)
-        if not settings.allow_privileged and (kernel or _is_below(home, real)):
+        kernel = kernel or any(is_below(real, tree) or is_below(tree, real) for tree in _KERNEL)
+        if not settings.allow_privileged and (kernel or is_below(home, real)):
             what = "is the kernel's own, or holds it" if kernel else "holds the engine's own home"
             raise InputError(
                 f"{shown} {what}", hint="name something below it; the setting allow_privileged allows it"
@@ -207,7 +207,7 @@ def _sockets(facts: BackendFacts) -> Iterator[Path]:
         yield Path(os.path.realpath(os.path.expanduser(socket)))  # noqa: PTH111 - that one fails without a home
 
 
-def _is_below(path: Path, place: Path) -> bool:
+def is_below(path: Path, place: Path) -> bool:
     """Whether a path is a place or lies in it: by name, and by identity.
 
     The second sees through what names hide: file systems that ignore case, directories mounted twice.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from dotenv.parser import parse_stream
 
 from engine.errors import DocumentError, Problem
 from engine.orchestrator.masking import SHORTEST_SECRET, Masker
+from engine.orchestrator.permissions import is_below
 from engine.workflows.plan import Plan, SecretSpec
 
 _SECRET_LIMIT = 64 << 10  # bytes; larger ones do not fit into an environment
@@ -45,17 +46,23 @@ class Secrets:
 NO_SECRETS = Secrets()
 
 
-def read_secrets(plan: Plan, environ: Mapping[str, str]) -> Secrets:
-    """The secrets and env-file variables of a plan. `environ` is the engine's own environment.
+def read_secrets(plan: Plan, environ: Mapping[str, str], roots: Sequence[Path] = ()) -> Secrets:
+    """The secrets and env-file variables of a plan.
 
     Paths are relative to the directory of the document, for a text without one to the current directory.
+    Files must lie there, so that a document cannot have a container read the private files of its user.
+
+    Args:
+        plan: whose.
+        environ: the engine's own environment.
+        roots: further directories in which files may lie (the setting `allowed_roots`).
 
     Raises:
         DocumentError: something is missing or cannot be used; with a problem for each.
     """
     if not plan.secrets and not plan.env_files:
         return NO_SECRETS
-    reading = _Reading(plan, environ)
+    reading = _Reading(plan, environ, roots)
     variables = reading.env_files()
     values = {}
     for spec in plan.secrets.values():
@@ -82,11 +89,12 @@ def literal_warnings(plan: Plan, secrets: Secrets) -> list[str]:
 class _Reading:
     """Reads what a plan names; what is wrong goes to `problems`."""
 
-    def __init__(self, plan: Plan, environ: Mapping[str, str]) -> None:
+    def __init__(self, plan: Plan, environ: Mapping[str, str], roots: Sequence[Path]) -> None:
         self.problems: list[Problem] = []
         self._plan = plan
         self._environ = environ
         self._base = Path(plan.path).absolute().parent if plan.path else Path.cwd()
+        self._roots = [Path(os.path.realpath(root)) for root in (self._base, *roots)]
 
     def env_files(self) -> dict[str, str]:
         """All their variables; later files win."""
@@ -156,9 +164,17 @@ class _Reading:
         return variables
 
     def _read(self, path: Path, what: str, limit: int, *, private: bool = False) -> bytes | None:
+        real = Path(os.path.realpath(path))
+        if not any(is_below(real, root) for root in self._roots):
+            places = ", ".join(map(str, self._roots))
+            self._complain(
+                f"{what} {path} does not lie in an allowed place ({places}): put it beside the document, "
+                "or add its directory to the setting allowed_roots"
+            )
+            return None
         try:
             # Without O_NONBLOCK, opening a named pipe would wait for somebody to write into it.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             self._complain(f"{what} {path} does not exist: make it, or correct its path in the document")
             return None

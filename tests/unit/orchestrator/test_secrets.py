@@ -172,3 +172,19 @@ def test_a_document_that_contains_a_secret_is_warned_of(tmp_path: Path) -> None:
 
 def test_values_are_not_shown_by_accident() -> None:
     assert "hunter2" not in repr(Secrets({"A": "hunter2!"}, {"B": "hunter2!"}))
+
+
+@pytest.mark.parametrize("place", ["../id_rsa", "link", "{absolute}"])
+def test_a_private_file_elsewhere_is_not_read_whatever_leads_to_it(tmp_path: Path, place: str) -> None:
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    write(tmp_path / "id_rsa", "the key of somebody")
+    (flows / "link").symlink_to("../id_rsa")
+    file = place.format(absolute=tmp_path / "id_rsa")
+    secret, env_file = plan_with(flows, SecretSpec("KEY", file=file)), plan_with(flows, env_files=(file,))
+
+    for plan in (secret, env_file):
+        [complaint] = complaints(plan)
+        assert "allowed_roots" in complaint
+        assert "the key of somebody" not in complaint
+    assert read_secrets(secret, {}, [tmp_path]).values == {"KEY": "the key of somebody"}

@@ -177,8 +177,9 @@ async def test_a_home_without_write_permission_can_be_read_and_is_refused_for_wr
 ) -> None:
     async with await Journal.open(database) as journal:
         await journal.record(*Story().whole())
-    for directory in list(database.parents)[:3]:
-        directory.chmod(0o755)
+    for directory in database.parents:
+        if not directory.stat().st_mode & 0o005:
+            directory.chmod(0o755)
     database.chmod(file_mode)
     database.parent.chmod(0o555)
     try:

@@ -64,7 +64,8 @@ class Proxy:
             self._server.close()
         for connection in list(self.connections):
             connection.cut()
-        await asyncio.sleep(0)
+        for _ in range(3):  # the loop closes what was aborted in its next rounds
+            await asyncio.sleep(0)
 
     # -- faults ---------------------------------------------------------------------------------------
 
@@ -143,7 +144,8 @@ class Proxy:
                     re.search(pattern, connection.request) and connection.answered > after
                     for pattern, after in self._cut_after.items()
                 ):
-                    break
+                    connection.cut()  # the engine's side as well: it would wait for its answer to be read
+                    return
         connection.client.close()
 
     async def _note(self, connection: Connection) -> None:

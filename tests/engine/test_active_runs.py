@@ -64,6 +64,7 @@ def test_workflows_do_not_wait_for_each_other(tmp_path: Path) -> None:
         await world.start(ONE)
         await world.start(ONE.replace("name: one", "name: other"))
         await until(lambda: world.backend.running == 2)
+        assert len(world.orchestrator.active) == 2
 
     in_world(tmp_path, story, by_step({"a": FOREVER}))
 

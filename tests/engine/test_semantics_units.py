@@ -342,5 +342,11 @@ def test_a_wait_that_ends_exactly_at_the_runs_timeout_is_not_waited(
         f"name: edge\nconfig: {{timeout: {timeout}}}\nsteps:\n"
         "  - {id: a, command: [x], retry_policy: {max_attempts: 2, delay: 100s}}\n"
     )
-    end = run_once(tmp_path, text, {"a": Script(exit_code=1)})
-    assert len(step_of(end, "a").attempts) == tries
+
+    async def story(world: World) -> None:
+        end = await world.run(text)
+        assert len(step_of(end, "a").attempts) == tries
+        assert (end.run.status, end.run.reason) == ("failed", "task_failed"), "and not by the time-out"
+        assert world.loop.time() == pytest.approx((tries - 1) * 100)
+
+    in_world(tmp_path, story, lambda spec: Script(exit_code=1))

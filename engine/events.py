@@ -82,7 +82,8 @@ class EventType(StrEnum):
     RUN_SETTLED = "run.settled"
     RUN_FINISHED = "run.finished"  # old, status, reason?, error?
     STEP_STARTED = "step.started"  # old, status
-    # why: "slot" | "approval" (message, due?: ISO time, default?: bool) | "delay" (due) | "image"
+    # why: "slot" | "pool" (pool: name) | "approval" (message, due?: ISO time, default?: bool) | "delay" (due)
+    # | "image" (image, percent?: of its pull)
     STEP_WAITING = "step.waiting"
     STEP_EXPANDED = "step.expanded"  # values: [JSON], one item each, in order; workers: bool
     STEP_RETRYING = "step.retrying"  # old, status, delay (s), next_attempt_at, error, reason
@@ -99,12 +100,21 @@ class EventType(StrEnum):
     # partial?
     ITEM_FINISHED = "item.finished"
     # task_id, agent (its name), backend, image?, command?, log (path below the home), spec_digest;
-    # of a sub-workflow: child_run (the id of the child's run), and agent and log are ""
+    # of a sub-workflow: child_run (the id of the child's run), and agent and log are ""; pool?: name
     ATTEMPT_CREATED = "attempt.created"
-    ATTEMPT_STARTED = "attempt.started"  # old, status, agent_id (the backend's own id)
-    # old, status, reason?, error?, exit_code?, kept: bool (the agent stays for inspection)
+    # old, status, agent_id (the backend's own id), placement?: of a pooled task, see `backend.Placement`
+    ATTEMPT_STARTED = "attempt.started"
+    # {every: s, rows: [[s since the start, millicores, memory, network in, out, block read, written], …]}:
+    # what its agent used while it ran; bytes, those of networks and disks since its start
+    ATTEMPT_SAMPLED = "attempt.sampled"
+    # old, status, reason?, error?, exit_code?, kept: bool (the agent stays for inspection),
+    # phases?: {queue, image, create, start, run, collect} in seconds, those that it had: waiting for a slot,
+    #   getting the image, making the agent (of a pooled one: waiting for it), starting it, running,
+    #   keeping artifacts;
+    # usage?: {cpu_seconds, memory_peak, network_in, network_out, block_read, block_write, sampled: bool} in
+    #   seconds and bytes, those that are known; sampled = looked at now and then, it may have been more
     ATTEMPT_FINISHED = "attempt.finished"
-    AGENT_REMOVED = "agent.removed"  # agent, by ("policy" | "cleanup" | "recovery")
+    AGENT_REMOVED = "agent.removed"  # agent, by ("policy" | "cleanup" | "recovery"), took? (s)
     WARNING = "warning"  # message
 
 

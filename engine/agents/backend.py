@@ -26,7 +26,7 @@ Contract:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -64,6 +64,25 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """The pool whose warm agents a task is for, with its sizes as they are wanted now.
+
+    Attributes:
+        name: agents are shared by all tasks that name the same pool and are alike (`AgentSpec`).
+        min_size: agents that stay, once there are some.
+        max_size: agents at most.
+        idle_timeout: seconds after which an idle agent beyond `min_size` goes.
+        max_agent_uses: tasks after which an agent is replaced; 0 = no limit.
+    """
+
+    name: str
+    min_size: int = 0
+    max_size: int = 1
+    idle_timeout: float = 300.0
+    max_agent_uses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AgentIdentity:
     """Which attempt an agent serves; written on it (labels), so that it can be found after a crash."""
 
@@ -95,6 +114,8 @@ class AgentSpec:
         working_dir: of the task; None is the image's own, or the engine's for a process.
         user: `uid[:gid]` or a name known to the image.
         privileged: whether it has all rights on the host.
+        pool: whose warm agents may run the task, None for an agent of its own.
+        run_bound: whether it is of use to its own run only, as one with that run's artifacts mounted.
     """
 
     name: str
@@ -110,6 +131,101 @@ class AgentSpec:
     working_dir: str | None = None
     user: str | None = None
     privileged: bool = False
+    pool: PoolSettings | None = None
+    run_bound: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What an agent uses at one moment. Bytes; what is None is not known.
+
+    Attributes:
+        time: of the moment.
+        cpu_seconds: CPU time since its start.
+        memory: in use now, without the page cache.
+        memory_peak: the most so far.
+        network_in, network_out, block_read, block_write: since its start.
+        pids: processes and threads now.
+    """
+
+    time: datetime
+    cpu_seconds: float
+    memory: int
+    memory_peak: int | None = None
+    network_in: int | None = None
+    network_out: int | None = None
+    block_read: int | None = None
+    block_write: int | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a task used in all, seconds and bytes; what is None is not known.
+
+    `sampled` says that it was looked at now and then, so it may have been more.
+    """
+
+    cpu_seconds: float | None = None
+    memory_peak: int | None = None
+    network_in: int | None = None
+    network_out: int | None = None
+    block_read: int | None = None
+    block_write: int | None = None
+    sampled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which warm agent a task was given.
+
+    Attributes:
+        mode: how it runs there: `shell` = by the resident shell, `exec` = as a process of its own put into
+            the container, `cold` = in a container of its own after all.
+        agent: name of the container.
+        reused: it was ready when the task came.
+        uses: tasks it has been given, this one included.
+        why: for `cold`, why no warm agent could take it.
+    """
+
+    mode: Literal["shell", "exec", "cold"]
+    agent: str
+    reused: bool = False
+    uses: int = 1
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReport:
+    """A pool at this moment, and what became of it since the engine started.
+
+    Attributes:
+        name, min_size, max_size: as in `PoolSettings`.
+        mode: how its tasks run, as in `Placement`; "" before the first agent is ready.
+        images: of its agents.
+        size: agents that exist: `busy` with a task, `idle`, `starting`, and those that are being cleaned.
+        waiting: tasks that wait for an agent.
+        hits, misses: tasks that found a ready agent, and those that had to wait for a new one.
+        tasks: that it has run.
+        retired: agents that went, by why: `idle`, `uses`, `unclean`, `died`, `outdated`, `stopped`, ….
+        note: what a person should know, as why it does not work as configured.
+    """
+
+    name: str
+    min_size: int
+    max_size: int
+    mode: str
+    images: tuple[str, ...]
+    size: int
+    busy: int
+    idle: int
+    starting: int
+    waiting: int
+    hits: int
+    misses: int
+    tasks: int
+    retired: Mapping[str, int]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +239,7 @@ class Exit:
         start_error: the backend's words where the entry point could not be started (exit 126/127).
         started_at, finished_at: the backend's own times, if known.
         note: something worth telling that did not decide the end, as a child killed for want of memory.
+        usage: what it used, where the backend knows exactly.
     """
 
     code: int
@@ -132,6 +249,7 @@ class Exit:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     note: str = ""
+    usage: Usage | None = None
 
 
 class AgentPhase(StrEnum):
@@ -144,7 +262,11 @@ class AgentPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
-    """An agent that exists, as found by `list_agents` (through its labels)."""
+    """An agent that exists, as found by `list_agents` (through its labels).
+
+    `size_bytes` is what it wrote to its own files; `pool` the pool whose warm agent it is, which serves no
+    attempt of its own.
+    """
 
     name: str
     agent_id: str
@@ -154,6 +276,7 @@ class AgentInfo:
     created_at: datetime | None = None
     exit_code: int | None = None
     size_bytes: int | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,4 +397,31 @@ class Backend(Protocol):
 
     def shell_command(self, name: str) -> list[str] | None:
         """The argv that opens a shell in a kept or running agent, None where there is no such thing."""
+        ...
+
+    def samples(self, name: str) -> AsyncIterator[Sample]:
+        """What a running agent uses, about every second until it ends or the iterator is closed.
+
+        Nothing at all where the backend cannot tell. Costs something only while it is iterated over.
+        """
+        ...
+
+    def placement(self, name: str) -> Placement | None:
+        """Where a pooled task was put, once it has been created; None for other tasks."""
+        ...
+
+
+class Pools(Protocol):
+    """Warm agents, beside the tasks that use them."""
+
+    def warm_up(self, spec: AgentSpec, count: int) -> None:
+        """Have `count` agents of the spec's pool ready soon, as far as its size allows; returns at once."""
+        ...
+
+    def release_run(self, run_id: str) -> None:
+        """A run is over: agents that are of use to that run only may go."""
+        ...
+
+    def reports(self) -> list[PoolReport]:
+        """All pools of this engine."""
         ...

@@ -9,11 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.agents.backend import AgentInfo, AgentSpec, BackendFacts, Exit, LogSink, PullPolicy
+from engine.agents.backend import (
+    AgentInfo,
+    AgentSpec,
+    BackendFacts,
+    Exit,
+    LogSink,
+    Placement,
+    PullPolicy,
+    Sample,
+)
 from engine.agents.docker_actions import inspect
 from engine.agents.docker_calls import Calls, DaemonThreads, Deadlines
 from engine.agents.docker_collect import collect
@@ -323,6 +333,16 @@ class DockerBackend:
             return None
         check_name(name)
         return ["sh", "-c", _SHELL, "agentainer-shell", name]
+
+    async def samples(self, name: str) -> AsyncIterator[Sample]:
+        """Nothing is measured."""
+        nothing: tuple[Sample, ...] = ()
+        for sample in nothing:
+            yield sample
+
+    def placement(self, name: str) -> Placement | None:
+        """Each task has an agent of its own."""
+        return None
 
     async def _find(self, name: str) -> Container | None:
         """The container of that name, also one from before this backend; None if there is none.

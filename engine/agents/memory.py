@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +19,9 @@ from engine.agents.backend import (
     BackendFacts,
     Exit,
     LogSink,
+    Placement,
     PullPolicy,
+    Sample,
 )
 from engine.agents.safe_copy import SafeCopy
 from engine.errors import BackendError, Reason
@@ -214,6 +216,16 @@ class MemoryBackend:
 
     def shell_command(self, name: str) -> list[str] | None:
         """There is nothing to enter."""
+        return None
+
+    async def samples(self, name: str) -> AsyncIterator[Sample]:
+        """Nothing is measured."""
+        nothing: tuple[Sample, ...] = ()
+        for sample in nothing:
+            yield sample
+
+    def placement(self, name: str) -> Placement | None:
+        """Each task has an agent of its own."""
         return None
 
     # -- tests reach in here --------------------------------------------------------------------------

@@ -13,11 +13,21 @@ import math
 import os
 import platform
 import signal
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.agents.backend import AgentInfo, AgentSpec, BackendFacts, Exit, LogSink, PullPolicy
+from engine.agents.backend import (
+    AgentInfo,
+    AgentSpec,
+    BackendFacts,
+    Exit,
+    LogSink,
+    Placement,
+    PullPolicy,
+    Sample,
+)
 from engine.agents.process_child import Child, StartError, spawn
 from engine.agents.process_collect import collect
 from engine.agents.process_records import (
@@ -312,6 +322,16 @@ class ProcessBackend:
         if not directory.is_dir():
             return None
         return ["/bin/sh", "-c", 'cd -- "$1" && exec "${SHELL:-/bin/sh}"', "agentainer-shell", str(directory)]
+
+    async def samples(self, name: str) -> AsyncIterator[Sample]:
+        """Nothing is measured."""
+        nothing: tuple[Sample, ...] = ()
+        for sample in nothing:
+            yield sample
+
+    def placement(self, name: str) -> Placement | None:
+        """Each task has an agent of its own."""
+        return None
 
 
 class _Sweeper:

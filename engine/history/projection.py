@@ -285,8 +285,8 @@ def _attempt_created(connection: sqlite3.Connection, event: Event, time: str) ->
     data = event.data
     connection.execute(
         "INSERT INTO attempts (run_id, step_id, item, number, status, task_id, agent, backend, image,"
-        " command, log, spec_digest, child_run, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " command, log, spec_digest, child_run, pool, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *key_of(event, "attempts"),
             StepStatus.PENDING.value,
@@ -298,14 +298,16 @@ def _attempt_created(connection: sqlite3.Connection, event: Event, time: str) ->
             data["log"],
             data.get("spec_digest"),
             data.get("child_run"),
+            as_text(data.get("pool")),
             time,
         ),
     )
 
 
 def _attempt_started(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    values = status_of(event, StepStatus), time, event.data.get("agent_id")
-    move(connection, event, "attempts", "status = ?, started_at = ?, agent_id = ?", *values)
+    data = event.data
+    values = status_of(event, StepStatus), time, data.get("agent_id"), as_json(data.get("placement"))
+    move(connection, event, "attempts", "status = ?, started_at = ?, agent_id = ?, placement = ?", *values)
     if event.item is None:
         # A try that the platform failed waits for its slot again without another start of its step.
         connection.execute(
@@ -315,9 +317,15 @@ def _attempt_started(connection: sqlite3.Connection, event: Event, time: str) ->
 
 
 def _attempt_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
-    kept = int(bool(event.data.get("kept")))
-    values = (*ending(event, time, StepStatus), event.data.get("exit_code"), kept)
-    move(connection, event, "attempts", f"{END}, exit_code = ?, kept = ?", *values)
+    data = event.data
+    values = (
+        *ending(event, time, StepStatus),
+        data.get("exit_code"),
+        int(bool(data.get("kept"))),
+        as_json(data.get("phases")),
+        as_json(data.get("usage")),
+    )
+    move(connection, event, "attempts", f"{END}, exit_code = ?, kept = ?, phases = ?, usage = ?", *values)
 
 
 def _agent_removed(connection: sqlite3.Connection, event: Event, time: str) -> None:
@@ -348,6 +356,7 @@ _PROJECTIONS: Mapping[EventType, Callable[[sqlite3.Connection, Event, str], None
     EventType.ITEM_FINISHED: _item_finished,
     EventType.ATTEMPT_CREATED: _attempt_created,
     EventType.ATTEMPT_STARTED: _attempt_started,
+    EventType.ATTEMPT_SAMPLED: _run_noted,
     EventType.ATTEMPT_FINISHED: _attempt_finished,
     EventType.AGENT_REMOVED: _agent_removed,
     EventType.WARNING: _run_noted,

@@ -14,7 +14,10 @@ JSON = Any
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One try of a step or item."""
+    """One try of a step or item.
+
+    `pool`, `placement`, `phases` and `usage` are as in the events of attempts (`engine.events`).
+    """
 
     run_id: str
     step_id: str
@@ -36,6 +39,10 @@ class AttemptRecord:
     duration: float | None = None
     kept: bool = False
     child_run: str | None = None
+    pool: str | None = None
+    placement: dict[str, JSON] | None = None
+    phases: dict[str, float] | None = None
+    usage: dict[str, JSON] | None = None
 
     def to_json(self) -> dict[str, JSON]:
         """The attempt as `show --json` prints it."""
@@ -50,6 +57,10 @@ class AttemptRecord:
             "started_at": self.started_at,
             "finished_at": self.finished_at,
             "child_run": self.child_run,
+            "pool": self.pool,
+            "placement": self.placement,
+            "phases": self.phases,
+            "usage": self.usage,
         }
 
 

@@ -61,6 +61,9 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
     "waiting": _value,
     "artifacts": _artifacts,
     "cached_from": _value,
+    "placement": _value,
+    "phases": _value,
+    "usage": _value,
 }
 
 # Seconds something took: as the engine measured, else between the wall times, which may have jumped.
@@ -113,7 +116,8 @@ ITEM = Columns(
 )
 ATTEMPT = Columns(
     "run_id, step_id, item, number, status, task_id, agent, backend, log, reason, exit_code, error, agent_id,"
-    " image, created_at, started_at, finished_at, duration, kept, child_run"
+    " image, created_at, started_at, finished_at, duration, kept, child_run,"
+    " pool, placement, phases, usage"
 )
 CHANGE = Columns("seq, step_id, changed, removed, collections", renamed=True)
 

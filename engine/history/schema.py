@@ -201,5 +201,13 @@ _VERSION_2 = (
     "CREATE INDEX remembered_by_run ON remembered (run_id)",
 )
 
+# What pools, monitor and profiler tell of attempts, each as JSON but the pool's name.
+_VERSION_3 = (
+    "ALTER TABLE attempts ADD COLUMN pool TEXT",
+    "ALTER TABLE attempts ADD COLUMN placement TEXT",
+    "ALTER TABLE attempts ADD COLUMN phases TEXT",
+    "ALTER TABLE attempts ADD COLUMN usage TEXT",
+)
+
 # Index i holds what leads from version i to version i + 1.
-VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+VERSIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)

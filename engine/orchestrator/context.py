@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.agents.backend import Backend, BackendFacts
+from engine.agents.backend import Backend, BackendFacts, Pools
 from engine.clock import Clock
 from engine.errors import Reason, StateStoreError
 from engine.events import Event, EventSink, EventType, StepStatus
@@ -49,6 +49,7 @@ class Services:
         instance: this home's id, written on every agent.
         open_log: makes the log writer of an attempt from its path below the log directory.
         recall: finds results of earlier work.
+        pools: warm agents, None where the backend has none.
     """
 
     journal: EventSink
@@ -61,6 +62,7 @@ class Services:
     instance: str
     open_log: Callable[[str], LogWriter]
     recall: Recall = nothing_remembered
+    pools: Pools | None = None
 
     @property
     def artifacts(self) -> ArtifactStore:

@@ -52,6 +52,7 @@ class TaskAttempt:
             command=spec.command if isinstance(spec.command, str) else spec.command and list(spec.command),
             log=self._log,
             spec_digest=spec.digest,
+            pool=spec.pool.name if spec.pool else None,
         )
 
     async def execute(self) -> Outcome:

@@ -112,6 +112,7 @@ class StepDocument(Part):
         "standard", description="a new agent for each task, or a warm one"
     )
     pool_config: PoolDocument | None = None
+    pool: Identifier | None = Field(None, description="the warm agents of this name, see `pools`")
     condition: ConditionDocument | None = Field(None, description="the step is skipped unless it is true")
     trigger: Annotated[Trigger, choice(Trigger)] | None = Field(
         None, description="what it asks of the steps it depends on; default: none failed, one completed"
@@ -175,7 +176,7 @@ class ConfigDocument(Part):
     cleanup_policy: Annotated[CleanupPolicy, choice(CleanupPolicy)] = Field(
         CleanupPolicy.ALWAYS, description="when an attempt's agent is removed"
     )
-    enable_profiling: Boolean | None = Field(None, description="record where the time goes")
+    enable_profiling: Boolean = Field(False, description="record what agents use, second by second")
     schedule: Schedule | None = Field(None, description="when runs start by themselves")
     max_active_runs: Annotated[int, integer(0, MAX_WORKERS, "0 means no bound")] = Field(
         0, description="runs of this workflow at the same time, further ones wait; 0 = no bound"
@@ -223,6 +224,9 @@ class WorkflowDocument(Part):
         default_factory=list, description="files of variables for every task, relative to the document"
     )
     secrets: list[Secret] = Field(default_factory=list, description="variables that are never shown")
+    pools: dict[Identifier, PoolDocument] = Field(
+        default_factory=dict, description="warm agents that steps, also of other workflows, share by name"
+    )
     steps: list[StepDocument] = Field(min_length=1, description="what it does")
     on_failure: list[StepDocument] = Field(
         default_factory=list, description="steps that run when the others came to a failure"

@@ -32,6 +32,7 @@ _IDLE_WITHOUT_TASK = (
     "cleanup_policy",
     "execution_mode",
     "pool_config",
+    "pool",
 )
 _TIMELESS = frozenset((StepType.DECISION, StepType.DELAY))
 _NEVER_RETRIED = frozenset((StepType.DECISION, StepType.APPROVAL, StepType.DELAY))

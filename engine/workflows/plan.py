@@ -88,6 +88,27 @@ class CachePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """The warm agents that serve a step.
+
+    Attributes:
+        name: of the pool; steps of any workflows that name the same pool share its agents.
+        min_size: agents that stay ready, once there are some.
+        max_size: agents at most; None = as many as the machine runs tasks.
+        idle_timeout: seconds after which an idle agent beyond `min_size` goes.
+        max_agent_uses: tasks after which an agent is replaced; 0 = no limit, 1 = one agent per task.
+        warm_up: start `min_size` agents (at least one) when a run begins, before a task needs them.
+    """
+
+    name: str
+    min_size: int = 0
+    max_size: int | None = None
+    idle_timeout: float = 300.0
+    max_agent_uses: int = 0
+    warm_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TaskPlan:
     """What an attempt of a step hands to its agent.
 
@@ -244,6 +265,7 @@ class PlanStep:
         approval: for an approval step.
         delay: for a delay step, seconds.
         cache: reuse of earlier results of the same work, None for never.
+        pool: the warm agents that run its tasks, None for a new agent for each task.
     """
 
     id: str
@@ -272,6 +294,7 @@ class PlanStep:
     approval: ApprovalPlan | None = None
     delay: float | None = None
     cache: CachePlan | None = None
+    pool: PoolPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +356,8 @@ class Plan:
         env_files: paths relative to the document; later ones win.
         children: the workflows that its steps run, and theirs, by the name that the steps use; filled in when
             workflows are linked (`linking`).
-        warnings: what was read but is not honoured yet, and other findings, as shown at load.
+        profiling: record what the agents use, second by second.
+        warnings: what has no effect, and other findings, as shown at load.
     """
 
     workflow: str
@@ -354,4 +378,5 @@ class Plan:
     secrets: Mapping[str, SecretSpec] = field(default_factory=dict)
     env_files: tuple[str, ...] = ()
     children: Mapping[str, Plan] = field(default_factory=dict)
+    profiling: bool = False
     warnings: tuple[str, ...] = ()

@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 
 from engine.workflows.circles import Upstream, check_circles
-from engine.workflows.compiling import At, Compiler
-from engine.workflows.documents import ConfigDocument, WorkflowDocument
+from engine.workflows.compiling import Compiler
+from engine.workflows.documents import WorkflowDocument
 from engine.workflows.fitness import check_fitness
 from engine.workflows.gates import plan_approval, plan_cache, plan_delay
 from engine.workflows.graph import Draft, check_item_ids, connect, draft_steps
 from engine.workflows.params import plan_params
 from engine.workflows.plan import Plan, PlanStep, StepRole, StepType
+from engine.workflows.pools import plan_pool
 from engine.workflows.reachability import check_reachable
 from engine.workflows.routes import plan_route
 from engine.workflows.schedules import plan_schedule
@@ -47,7 +48,6 @@ def make_plan(
         check_reachable(drafts, steps, compiler)
     if compiler.findings.failed:
         return None
-    _warn_config(config, compiler)
     return Plan(
         workflow=document.name,
         digest=digest,
@@ -66,6 +66,7 @@ def make_plan(
         schedule=schedule,
         secrets=secrets,
         env_files=env_files,
+        profiling=config.enable_profiling,
         warnings=tuple(str(problem) for problem in compiler.findings.sorted()),
     )
 
@@ -104,7 +105,6 @@ def _plan_step(draft: Draft, document: WorkflowDocument, compiler: Compiler, pat
     if step.condition is not None:
         condition = compiler.condition(step.condition, (*draft.at, "condition"), draft.id, "condition")
     check_fitness(draft, compiler)
-    _warn_step(draft, compiler)
     return PlanStep(
         id=draft.id,
         name=draft.name,
@@ -138,25 +138,8 @@ def _plan_step(draft: Draft, document: WorkflowDocument, compiler: Compiler, pat
         approval=plan_approval(draft, compiler),
         delay=plan_delay(draft),
         cache=plan_cache(draft, compiler),
+        pool=plan_pool(draft, document, compiler),
     )
-
-
-def _warn_step(draft: Draft, compiler: Compiler) -> None:
-    """Say what is read but has no effect (yet)."""
-    step, at = draft.document, draft.at
-    if step.execution_mode == "pooled":
-        _later(compiler, (*at, "execution_mode"), "each task gets a new agent")
-    elif step.pool_config is not None:
-        _later(compiler, (*at, "pool_config"), "each task gets a new agent")
-
-
-def _warn_config(config: ConfigDocument, compiler: Compiler) -> None:
-    if config.enable_profiling:
-        _later(compiler, ("config", "enable_profiling"), "nothing is profiled")
-
-
-def _later(compiler: Compiler, at: At, now: str) -> None:
-    compiler.warning(at, f"`{at[-1]}` is read but not honoured in this version: {now}")
 
 
 def _check_readings(

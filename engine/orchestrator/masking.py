@@ -214,6 +214,13 @@ def _variants(value: str) -> set[bytes]:
 
 
 def _json_forms(text: str) -> Iterator[str]:
+    """What JSON makes of `text`, also of a JSON text that is itself put into JSON: logs are full of those."""
+    for once in set(_escaped(text)):
+        yield once
+        yield from _escaped(once)
+
+
+def _escaped(text: str) -> Iterator[str]:
     for ascii_only in (True, False):
         escaped = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
         yield escaped

@@ -35,6 +35,8 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "JSON of Unicode": lambda value: json.dumps(value, ensure_ascii=False),
     "JSON of Go": lambda value: json.dumps(value).replace("<", "\\u003c").replace("&", "\\u0026"),
     "JSON of PHP": lambda value: json.dumps(value).replace("/", "\\/"),
+    "JSON in JSON": lambda value: json.dumps(json.dumps(value)[1:-1]),
+    "JSON of Unicode in JSON": lambda value: json.dumps(json.dumps(value, ensure_ascii=False)[1:-1]),
     "terminal": lambda value: value.replace("\n", "\r\n"),
 }
 DIFFICULT = 'p"ss/w<rd?&\\ +é%\nsecond line of it'

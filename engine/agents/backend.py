@@ -116,6 +116,8 @@ class AgentSpec:
         privileged: whether it has all rights on the host.
         pool: whose warm agents may run the task, None for an agent of its own.
         run_bound: whether it is of use to its own run only, as one with that run's artifacts mounted.
+        resident: of a warm agent: the program that stays and reads its standard input, instead of the
+            image's own and of `command`.
     """
 
     name: str
@@ -133,6 +135,7 @@ class AgentSpec:
     privileged: bool = False
     pool: PoolSettings | None = None
     run_bound: bool = False
+    resident: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ class DockerBackend:
         return Traits(self._network, init=self._init and "docker-init" in parts)
 
     async def _ensure_network(self) -> None:
-        self._block = await ensure_network(self._engine.calls, self._network, self._block)
+        self._block = await ensure_network(self.link.calls, self._network, self._block)
 
     def _facts(self, address: Address) -> BackendFacts:
         notes = []
@@ -219,7 +219,8 @@ class DockerBackend:
             self._link = None
 
     @property
-    def _engine(self) -> EngineLink:
+    def link(self) -> EngineLink:
+        """What every container needs of the open engine; for the warm agents that run on it, too."""
         if self._link is None:
             raise BackendError(Reason.INFRA_ERROR, "the Docker backend is not open", transient=False)
         return self._link
@@ -242,9 +243,9 @@ class DockerBackend:
                 transient=False,
                 hint="give the step an `image`, or run it with --backend process",
             )
-        if network := joined_network(spec, self._engine.traits):
-            await check_network(self._engine.calls, network)
-        await self._engine.images.ensure(spec.image, spec.pull_policy)
+        if network := joined_network(spec, self.link.traits):
+            await check_network(self.link.calls, network)
+        await self.link.images.ensure(spec.image, spec.pull_policy)
 
     def _has_gpus(self) -> bool:
         """Whether the engine seems to hand out GPUs; what it needs for that may be on this machine only."""
@@ -260,53 +261,53 @@ class DockerBackend:
         check_name(spec.name)
         container = self._containers.get(spec.name)
         if container is None or container.removed:
-            container = self._containers[spec.name] = Container(self._engine, spec.name)
+            container = self._containers[spec.name] = Container(self.link, spec.name)
         return await container.create(spec, sink)
 
     async def start(self, name: str) -> None:
         """Start it once fewer than `max_starts` others are starting."""
-        container = await self._find(name)
+        container = await self.container(name)
         if container is None:
             raise BackendError(Reason.LOST, f"{name} vanished before it was started", transient=True)
         await container.start()
 
     async def wait(self, name: str) -> Exit:
         """Wait for its end and for the last of its output."""
-        container = await self._find(name)
+        container = await self.container(name)
         return await container.wait() if container else Exit(-1, lost=True)
 
     async def stop(self, name: str, grace: float) -> None:
         """The image's stop signal (SIGTERM if it names none), `grace` seconds, SIGKILL."""
-        if container := await self._find(name):
+        if container := await self.container(name):
             await container.stop(grace)
 
     async def kill(self, name: str) -> None:
         """SIGKILL."""
-        if container := await self._find(name):
+        if container := await self.container(name):
             await container.kill()
 
     async def remove(self, name: str) -> None:
         """Remove the container by force."""
-        if container := await self._find(name):
+        if container := await self.container(name):
             await container.remove()
             if self._containers.get(name) is container:
                 del self._containers[name]
 
     async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
         """Copy what the container has at `path`; a link there is followed within the container."""
-        container = await self._find(name)
+        container = await self.container(name)
         if container is None or not container.id:
             raise BackendError(Reason.LOST, f"{name} is gone, and its files with it", transient=False)
-        return await collect(self._engine, name, path, into, limit)
+        return await collect(self.link, name, path, into, limit)
 
     async def image_digest(self, image: str, policy: PullPolicy) -> str:
         """The image's id, asked for anew each time: names move."""
-        return await self._engine.images.digest(image, policy)
+        return await self.link.images.digest(image, policy)
 
     async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:
         """Take a container over; its output comes again from its beginning, with Docker's times."""
-        container = await self._find(name)
-        found = await inspect(self._engine.calls, container.id) if container else None
+        container = await self.container(name)
+        found = await inspect(self.link.calls, container.id) if container else None
         if container is None or found is None:
             return None
         container.take_over(found)
@@ -316,10 +317,10 @@ class DockerBackend:
     async def list_agents(self, instance: str | None = None) -> list[AgentInfo]:
         """All containers with our labels, and the size of what they wrote."""
         wanted = INSTANCE_LABEL if instance is None else f"{INSTANCE_LABEL}={instance}"
-        found = await self._engine.calls(
+        found = await self.link.calls(
             "list our containers", "containers", all=True, size=True, filters={"label": [wanted]}
         )
-        known = self._engine.by_id
+        known = self.link.by_id
         agents = [info_of_listing(container) for container in found]
         return [
             known[agent.agent_id].correct(agent) if agent.agent_id in known else agent
@@ -344,7 +345,7 @@ class DockerBackend:
         """Each task has an agent of its own."""
         return None
 
-    async def _find(self, name: str) -> Container | None:
+    async def container(self, name: str) -> Container | None:
         """The container of that name, also one from before this backend; None if there is none.
 
         Raises:
@@ -354,7 +355,7 @@ class DockerBackend:
         known = self._containers.get(name)
         if known is not None:
             return known
-        found = await inspect(self._engine.calls, name)
+        found = await inspect(self.link.calls, name)
         if found is None:
             return None
         owner = (found["Config"]["Labels"] or {}).get(INSTANCE_LABEL)
@@ -366,7 +367,7 @@ class DockerBackend:
                 hint="use the home that made it, or the docker command",
             )
         # Another call may have found it in the meantime.
-        container = self._containers.setdefault(name, Container(self._engine, name))
+        container = self._containers.setdefault(name, Container(self.link, name))
         if not container.id:
             container.take_over(found)
         return container

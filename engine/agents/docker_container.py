@@ -61,7 +61,9 @@ class Container:
         self._stop_signal = "SIGTERM"
         self._memory_limited = False
         self._joins = ""
+        self._takes_input = False
         self._oom = False
+        self.ooms = 0  # how often one of its processes was killed for want of memory
         self._stopping = False
         self._killed = False
         self._started_at: datetime | None = None
@@ -95,6 +97,7 @@ class Container:
                     raise
                 self._identify(made.id, link.images.stop_signal(spec.image), spec.limits.memory_bytes)
                 self._joins = joined_network(spec, link.traits)
+                self._takes_input = bool(spec.resident)
                 if self.removed:
                     await remove_container(link.calls, self.id, link.deadlines.call)
                     raise self._withdrawn()
@@ -134,13 +137,23 @@ class Container:
             await self._output.cancel()
         self._output = Output(link.address, self.id, sink, link.deadlines, link.interruptions, self.look)
         if not self.started:
-            await self._output.attach()
+            await self._output.attach(with_input=self._takes_input)
             return
         self._output.replay()
         if self._end is not None:
             if self._done.done():
                 self._done = asyncio.get_running_loop().create_future()
             self._spawn(self._settle(self._end))
+
+    async def send(self, data: bytes) -> None:
+        """Write to its standard input.
+
+        Raises:
+            OSError: it takes none, or does not take it any more.
+        """
+        if self._output is None:
+            raise ConnectionError(f"{self.name} has ended")
+        await self._output.send(data)
 
     async def start(self) -> None:
         """Start it, when it is its turn. Nothing happens if it runs or has run."""
@@ -223,6 +236,7 @@ class Container:
                 self._started_at = event.time
             case "oom":
                 self._oom = True
+                self.ooms += 1
             case "die" if event.exit_code == _KILLED and not self._killed:
                 # By hand, by the kernel, or on its way to being removed: only a look tells these apart.
                 self._spawn(self.look())

@@ -64,19 +64,32 @@ class Output:
         self._cut = False
         self._following = False
         self._task: asyncio.Task[None] | None = None
+        self._input: EngineStream | None = None
 
-    async def attach(self) -> None:
+    async def attach(self, *, with_input: bool = False) -> None:
         """Be there before the first byte; to be called before the container is started."""
+        query = {"stream": "1", "stdout": "1", "stderr": "1"} | ({"stdin": "1"} if with_input else {})
         stream = await open_stream(
             self._address,
             f"attach to {self._id[:12]}",
             "POST",
             ("containers", self._id, "attach"),
-            {"stream": "1", "stdout": "1", "stderr": "1"},
+            query,
             deadline=self._deadlines.call,
             upgrade=True,
         )
+        self._input = stream if with_input else None
         self._task = asyncio.create_task(self._run(stream), name=f"output-{self._id[:12]}")
+
+    async def send(self, data: bytes) -> None:
+        """Write to the container's standard input.
+
+        Raises:
+            OSError: it was not attached with its input, or that connection has ended.
+        """
+        if self._input is None:
+            raise ConnectionError("its standard input is not connected")
+        await self._input.write(data)
 
     def replay(self) -> None:
         """Deliver from the log: all of it so far, and what is still to come."""

@@ -12,6 +12,8 @@ from engine.agents.backend import AgentIdentity, AgentInfo, AgentPhase, AgentSpe
 from engine.errors import BackendError, Reason
 
 INSTANCE_LABEL = "agentainer.instance"
+# The pool of a warm agent.
+POOL_LABEL = "agentainer.pool"
 # The network that a container joins besides ours; old engines take only one when a container is made.
 JOINS_LABEL = "agentainer.joins"
 # What ours are known by among all volumes.
@@ -129,6 +131,11 @@ def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
         config["Cmd"] = [spec.command]
     elif spec.command is not None:
         config["Cmd"] = list(spec.command)
+    if spec.resident:
+        # As process 1, so that nothing in the container ends it; its input ends when the engine does.
+        config |= {"Entrypoint": list(spec.resident), "Cmd": [], "AttachStdin": True}
+        config |= {"OpenStdin": True, "StdinOnce": True}
+        host |= {"Init": False, "LogConfig": {"Type": "none"}}
     if spec.working_dir is not None:
         config["WorkingDir"] = spec.working_dir
     if spec.user is not None:
@@ -176,6 +183,8 @@ def labels(spec: AgentSpec, traits: Traits) -> dict[str, str]:
         "agentainer.attempt": str(identity.attempt),
         "agentainer.spec": spec.digest,
     }
+    if spec.resident and spec.pool is not None:
+        written[POOL_LABEL] = spec.pool.name
     if identity.item is not None:
         written["agentainer.item"] = str(identity.item)
     if joins := joined_network(spec, traits):
@@ -211,6 +220,7 @@ def info_of_inspect(found: Mapping[str, Any]) -> AgentInfo:
         image=found["Config"]["Image"],
         created_at=datetime.fromisoformat(found["Created"]),
         exit_code=state["ExitCode"] if phase is AgentPhase.EXITED else None,
+        pool=(found["Config"]["Labels"] or {}).get(POOL_LABEL),
     )
 
 
@@ -226,6 +236,7 @@ def info_of_listing(found: Mapping[str, Any]) -> AgentInfo:
         created_at=datetime.fromtimestamp(found["Created"], UTC),
         exit_code=int(code[1]) if code else None,
         size_bytes=found.get("SizeRw", 0),
+        pool=(found["Labels"] or {}).get(POOL_LABEL),
     )
 
 

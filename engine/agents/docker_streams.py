@@ -53,6 +53,15 @@ class EngineStream:
         async for line in self._reader:
             yield line
 
+    async def write(self, data: bytes) -> None:
+        """Send, where the answer is a raw connection.
+
+        Raises:
+            OSError: it has ended.
+        """
+        self._writer.write(data)
+        await self._writer.drain()
+
     def close(self) -> None:
         """Hang up at once."""
         self._writer.transport.abort()

@@ -59,13 +59,16 @@ class Recovery:
                     scheduled=run.source == SCHEDULE,
                     begun=True,
                 )
+        gone_on = set[str]()
         for run in runs:  # a parent is older than its children
             parent = run.parent
             if parent is None:
                 await self.resume(run)
-            elif not self._orchestrator.is_live(parent.run_id):
+            elif parent.run_id not in gone_on:
                 await self.resume(run, cancel_by=f"the end of its parent, run {parent.run_id}")
-            # Else the attempt whose child it is goes on with it.
+            # Else the attempt whose child it is goes on with it: it may not have got there yet.
+            if (parent is not None and parent.run_id in gone_on) or self._orchestrator.is_live(run.id):
+                gone_on.add(run.id)
         return notes
 
     async def resume(self, run: RunRecord, *, cancel_by: str | None = None) -> None:

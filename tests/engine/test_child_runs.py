@@ -162,6 +162,23 @@ def test_parent_and_child_go_on_after_a_crash_and_nothing_runs_twice(tmp_path: P
     in_world(tmp_path, story, lambda spec: Script(delay=10))
 
 
+def test_children_of_children_are_gone_on_with_by_their_own_parents(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.library |= {"child": CHILD, "middle": PARENT.replace("name: parent", "name: middle")}
+        top = PARENT.replace("_name: child", "_name: middle")
+        run_id = await world.start(top)
+        await until(lambda: len(world.backend.started) == 3)  # `before` of two runs, then in the child
+        await world.crash(run_id)
+        await recover_all(world)
+        middle = child_of(run_id)
+        for family in (run_id, middle, child_of(middle)):
+            detail = await world.finish(family)
+            assert (detail.run.status, detail.run.recoveries) == ("completed", 1)
+        assert len(world.backend.started) == 6, "nothing runs twice"
+
+    in_world(tmp_path, story, lambda spec: Script(delay=10))
+
+
 def test_a_child_whose_parent_is_over_is_cancelled(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         world.library["child"] = CHILD

@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 _KILLED = 128 + 9
 _NEVER_RAN = "it was stopped before it had been started"
-_CHILD_OOM = "one of its processes was killed for want of memory"
+CHILD_OOM = "one of its processes was killed for want of memory"
 # Docker may tell of a lack of memory a moment after it tells of the exit.
-_OOM_NOTICE = 0.25
+OOM_NOTICE = 0.25
 # Between looks at a container that has been killed, in case that the event was lost, in seconds.
 _LOOK_AGAIN = 1.0
 
@@ -63,7 +63,7 @@ class Container:
         self._joins = ""
         self._takes_input = False
         self._oom = False
-        self.ooms = 0  # how often one of its processes was killed for want of memory
+        self.oomed = asyncio.Event()  # set when one of its processes was killed for want of memory
         self._stopping = False
         self._killed = False
         self._started_at: datetime | None = None
@@ -236,7 +236,7 @@ class Container:
                 self._started_at = event.time
             case "oom":
                 self._oom = True
-                self.ooms += 1
+                self.oomed.set()
             case "die" if event.exit_code == _KILLED and not self._killed:
                 # By hand, by the kernel, or on its way to being removed: only a look tells these apart.
                 self._spawn(self.look())
@@ -249,7 +249,7 @@ class Container:
         """Ask the engine where it stands, and act on the answer."""
         found = await inspect(self._link.calls, self.id)
         if self._memory_limited and found and found["State"]["ExitCode"] == _KILLED and not self._oom:
-            await asyncio.sleep(_OOM_NOTICE)
+            await asyncio.sleep(OOM_NOTICE)
             found = await inspect(self._link.calls, self.id)
         self._judge(found["State"] if found else None)
 
@@ -293,7 +293,7 @@ class Container:
                     oom=self._oom and end.code == _KILLED,
                     lost=end.lost,
                     start_error=error,
-                    note=_CHILD_OOM if self._oom and end.code not in (_KILLED, -1) else "",
+                    note=CHILD_OOM if self._oom and end.code not in (_KILLED, -1) else "",
                     started_at=self._started_at,
                     finished_at=finished_at,
                 )

@@ -110,7 +110,7 @@ def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
         host["SecurityOpt"] = ["no-new-privileges"]
     config: dict[str, Any] = {
         "Image": spec.image,
-        "Hostname": spec.name[:_HOSTNAME_LIMIT].rstrip("-.") or "agent",
+        "Hostname": hostname(spec),
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
         "Labels": labels(spec, traits),
         "AttachStdin": False,
@@ -141,6 +141,11 @@ def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
     if spec.user is not None:
         config["User"] = spec.user
     return config
+
+
+def hostname(spec: AgentSpec) -> str:
+    """What a container is called within: its name, as far as that is allowed."""
+    return spec.name[:_HOSTNAME_LIMIT].rstrip("-.") or "agent"
 
 
 def _mount(mount: Mount) -> dict[str, Any]:

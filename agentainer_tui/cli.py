@@ -6,8 +6,10 @@ Nothing heavy may be imported on the way to a verb: `--help`, `--version` and `v
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
+import signal
 from collections.abc import Sequence
 
 # Importing makes tens of thousands of objects that all stay: looking for garbage among them every 700
@@ -21,6 +23,8 @@ CANCELLED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. `SystemExit` leaves it for `--help` and usage errors."""
+    # What is done is done: while the interpreter goes, Ctrl-C must not make another exit code of it.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         from agentainer_tui.commands.dispatch import dispatch
 

@@ -177,3 +177,14 @@ def test_ctrl_c_is_quiet_from_the_first_import_on() -> None:
     )
 
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_ctrl_c_while_the_interpreter_goes_changes_nothing() -> None:
+    program = """
+import atexit, os, signal, sys
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+from agentainer_tui.cli import main
+sys.exit(main(["--version"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -188,7 +188,7 @@ class Engine:
         if await self._parts.orchestrator.cancel(run.id, by=by, hurry=hurry):
             return
         require_unfinished(run)
-        await self._parts.recovery.resume(run, cancel_by=by)
+        await self._parts.recovery.resume(run, cancel_by=by, hurry=hurry)
 
     async def cancel_all(self, *, by: str = "user", hurry: bool = False) -> None:
         """Cancel all runs in progress, as `cancel` does; child runs with their parents."""

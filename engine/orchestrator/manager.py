@@ -165,11 +165,13 @@ class Orchestrator:
         services: Services | None = None,
         *,
         cancel_by: str | None = None,
+        hurry: bool = False,
         stop: Stop | None = None,
     ) -> None:
         """Go on with a run that an interrupted engine left.
 
-        With `cancel_by` or `stop` only to end it properly: as cancelled, or for the reason of the stop.
+        With `cancel_by` or `stop` only to end it properly: as cancelled (`hurry`: without grace and without
+        its `finally` steps), or for the reason of the stop.
         """
         run, services = detail.run, services or self._services
         stop = stop or self.parked(run)
@@ -186,6 +188,8 @@ class Orchestrator:
         elapsed = max(0.0, (now - parse_time(run.started_at)).total_seconds()) if run.started_at else 0.0
         live = self._launch(begin, services, detail, elapsed=elapsed, collections=made)
         context = live.executor.context
+        if hurry:
+            context.hurry.set()
         if run.status == RunStatus.CANCELLING:
             context.request_stop(Stop(Reason.CANCELLED, "cancelled before the engine stopped"))
         elif stop is not None:

@@ -71,8 +71,11 @@ class Recovery:
                 gone_on.add(run.id)
         return notes
 
-    async def resume(self, run: RunRecord, *, cancel_by: str | None = None) -> None:
-        """Go on with one run, or end it properly: where it was cancelled, or cannot be gone on with."""
+    async def resume(self, run: RunRecord, *, cancel_by: str | None = None, hurry: bool = False) -> None:
+        """Go on with one run, or end it properly: where it was cancelled, or cannot be gone on with.
+
+        `cancel_by` says who cancels it now, `hurry` whether without the grace.
+        """
         detail = await self._history.detail(run.id)
         if RunStatus(detail.run.status).is_terminal:  # meanwhile
             return
@@ -89,7 +92,7 @@ class Recovery:
             except UnavailableError as error:
                 message = f"interrupted, and its backend cannot be had any more: {error.message}"
                 stop = Stop(Reason.INFRA_ERROR, message)
-        await self._orchestrator.resume(plan, detail, services, cancel_by=cancel_by, stop=stop)
+        await self._orchestrator.resume(plan, detail, services, cancel_by=cancel_by, hurry=hurry, stop=stop)
 
     async def _remove_agents(self, detail: RunDetail) -> None:
         """Of a run that nobody goes on with. One that cannot be removed now is no run's at the next start."""

@@ -269,8 +269,9 @@ class RunExecutor:
         status, reason, error = end
         run = self.context
         if self._status is RunStatus.CANCELLING and status not in (RunStatus.CANCELLED, RunStatus.FAILED):
-            # Cancelled while handler steps ran.
-            status, reason, error = RunStatus.CANCELLED, Reason.CANCELLED, error or "cancelled at the end"
+            # Cancelled while handler steps ran, or when there was nothing left to stop.
+            status, reason = RunStatus.CANCELLED, Reason.CANCELLED
+            error = (run.stop.message if run.stop is not None else "") or "cancelled at the end"
         if self._status is RunStatus.PENDING:
             await self._move(EventType.RUN_STARTED, RunStatus.RUNNING)
         duration = None if self._elapsed else run.elapsed(self._began)

@@ -259,6 +259,8 @@ def test_a_cancel_while_they_run_stops_them_too(tmp_path: Path, main: Script, st
         detail = await world.finish(run_id)
         assert ends(detail)["tidy"] == ends(detail)["tell"] == "cancelled"
         assert detail.run.status == status, "a failure stays visible"
+        error = {"cancelled": "cancelled by test", "failed": "step 'main' failed: exit code 7: boom"}
+        assert detail.run.error == error[status]
         assert world.loop.time() < 20
 
     in_world(tmp_path, story, by_step({"main": main, "tidy": ENDLESS}))

@@ -12,7 +12,7 @@ from engine.agents.backend import AgentSpec
 from engine.agents.memory import Script
 from engine.events import Event, RunStatus
 from tests.engine.test_handlers import BAD, ENDLESS, FAST, settled, started
-from tests.engine.world import World, by_step, ends, in_world, step_of, until
+from tests.engine.world import World, by_step, ends, in_world, plan_of, step_of, until
 
 
 @pytest.mark.parametrize("victim", ["first", "main", "alarm", "tidy", "tell"])
@@ -90,6 +90,24 @@ def test_a_run_that_was_cancelled_before_a_crash_still_has_its_finally_steps(tmp
         detail = await world.recover(await world.crash(run_id), FAST)
         assert detail.run.status == "cancelled"
         assert ends(detail)["tidy"] == ends(detail)["tell"] == "completed"
+
+    in_world(tmp_path, story, by_step({"main": Script(delay=None, ignores_term=True)}))
+
+
+@pytest.mark.parametrize("cancelled_before", [False, True])
+def test_a_run_that_a_crash_left_is_cancelled_in_a_hurry_without_them(
+    tmp_path: Path, cancelled_before: bool
+) -> None:
+    async def story(world: World) -> None:
+        run_id = await world.start(FAST)
+        await started(world, "main")
+        if cancelled_before:
+            await world.orchestrator.cancel(run_id, by="test")
+        detail = await world.crash(run_id)
+        await world.orchestrator.resume(plan_of(FAST), detail, cancel_by="test", hurry=True)
+        detail = await world.finish(run_id)
+        assert detail.run.status == "cancelled"
+        assert ends(detail)["tidy"] == ends(detail)["tell"] == "cancelled"
 
     in_world(tmp_path, story, by_step({"main": Script(delay=None, ignores_term=True)}))
 

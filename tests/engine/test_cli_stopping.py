@@ -172,16 +172,16 @@ def test_a_run_whose_engine_was_killed_is_cancelled_all_the_same(line: CommandLi
 def test_cancel_now_leaves_out_the_finally_steps_of_a_killed_engine_too(
     line: CommandLine, options: list[str], tidied: str
 ) -> None:
-    document = "name: d\nsteps:\n  - {id: a, command: 'touch %s/up; sleep 300'}\n" % line.directory
-    line.write("d.yaml", document + "finally:\n  - {id: tidy, command: ['true']}\n")
+    steps = f"steps:\n  - {{id: a, command: 'touch {line.directory}/up; sleep 300'}}\n"
+    line.write("d.yaml", f"name: d\n{steps}finally:\n  - {{id: tidy, command: ['true']}}\n")
     killed = line.start("run", "d.yaml")
     wait_until(lambda: (line.directory / "up").exists())
     killed.signal(signal.SIGKILL)
     killed.wait()
 
     assert line.run("cancel", "last", *options).returncode == 0
-    steps = {step["id"]: step["status"] for step in line.json("show", "last")["steps"]}
-    assert steps == {"a": "cancelled", "tidy": tidied}
+    ended = {step["id"]: step["status"] for step in line.json("show", "last")["steps"]}
+    assert ended == {"a": "cancelled", "tidy": tidied}
 
 
 def test_the_next_run_goes_on_with_one_whose_engine_was_killed(line: CommandLine) -> None:

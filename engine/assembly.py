@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from engine.backends import instance_id, make_backend, open_backend
+from engine.backends import instance_id, make_backend, open_backend, pools_of
 from engine.clock import SystemClock
 from engine.history.journal import Journal
 from engine.history.lease import Lease
@@ -61,6 +61,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         instance=instance_id(settings.home),
         open_log=lambda path: LogWriter(settings.logs, path, limit=settings.log_limit),
         recall=history.recall,
+        pools=pools_of(backend),
     )
     services.artifacts.forget_unfinished()
     orchestrator = Orchestrator(services, history)
@@ -72,7 +73,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         other = make_backend(settings, backend_name)
         other_facts = await other.open()
         stack.push_async_callback(other.close)
-        return replace(services, backend=other, facts=other_facts)
+        return replace(services, backend=other, facts=other_facts, pools=pools_of(other))
 
     recovery = Recovery(orchestrator, services, history, services_for)
     return Parts(journal, history, store, services, orchestrator, recovery, notes)

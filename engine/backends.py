@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from engine.agents.backend import Backend, BackendFacts
+from engine.agents.backend import Backend, BackendFacts, Pools
 from engine.errors import UnavailableError
 from engine.settings import Settings
 
@@ -18,11 +18,21 @@ def make_backend(settings: Settings, name: str) -> Backend:
     instance = instance_id(settings.home)
     if name == "docker":
         from engine.agents.docker import DockerBackend
+        from engine.agents.docker_warm import DockerWarmMaker
+        from engine.agents.pooled import PooledBackend
 
-        return DockerBackend(instance=instance, max_starts=settings.max_starts)
+        docker = DockerBackend(instance=instance, max_starts=settings.max_starts)
+        return PooledBackend(docker, DockerWarmMaker(docker))
     from engine.agents.process import ProcessBackend
 
     return ProcessBackend(home=settings.home, instance=instance)
+
+
+def pools_of(backend: Backend) -> Pools | None:
+    """The warm agents of a backend, None where it has none: local processes start fast enough."""
+    from engine.agents.pooled import PooledBackend
+
+    return backend if isinstance(backend, PooledBackend) else None
 
 
 async def open_backend(settings: Settings) -> tuple[Backend, BackendFacts, tuple[str, ...]]:

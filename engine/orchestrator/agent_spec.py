@@ -27,12 +27,28 @@ def agent_spec(run: RunContext, unit: Unit, number: int) -> AgentSpec:
     Raises:
         InputError: a template finds nothing, or a volume may not be mounted (any more).
     """
-    step, task = unit.step, unit.step.task
+    task = unit.step.task
     assert task is not None, "the planner gives every task step a task"
     scope = run.scope(unit.input)
+    spec = replace(
+        container_spec(run, unit, number, scope),
+        command=rendered_command(task, scope),
+        env=_environment(run, unit, number, own_environment(run, task, scope)),
+    )
+    return replace(spec, digest=_digest_of(spec))
+
+
+def container_spec(run: RunContext, unit: Unit, number: int, scope: Scope) -> AgentSpec:
+    """The agent without what is the task's alone, its command and environment.
+
+    Raises:
+        InputError: see `agent_spec`.
+    """
+    step, task = unit.step, unit.step.task
+    assert task is not None, "the planner gives every task step a task"
     services, document = run.services, run.plan.path
     where = (run.run_id, step.id, unit.item, number)
-    spec = AgentSpec(
+    return AgentSpec(
         name=naming.agent_name(*where),
         identity=AgentIdentity(
             instance=services.instance,
@@ -44,8 +60,8 @@ def agent_spec(run: RunContext, unit: Unit, number: int) -> AgentSpec:
             task_id=naming.task_id(*where),
         ),
         image=task.image.render(scope) if task.image else None,
-        command=rendered_command(task, scope),
-        env=_environment(run, unit, number, own_environment(run, task, scope)),
+        command=None,
+        env={},
         limits=Limits(task.limits.nano_cpus, task.limits.memory_bytes, task.limits.gpus),
         network=task.network,
         pull_policy=PullPolicy(task.pull_policy),
@@ -56,7 +72,6 @@ def agent_spec(run: RunContext, unit: Unit, number: int) -> AgentSpec:
         pool=pool_settings(step.pool, services.settings.max_tasks),
         run_bound=run.has_artifacts,
     )
-    return replace(spec, digest=_digest_of(spec))
 
 
 def pool_settings(pool: PoolPlan | None, max_tasks: int) -> PoolSettings | None:

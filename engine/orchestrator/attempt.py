@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from engine.agents.backend import Placement
 from engine.events import Event, EventType, StepStatus
 from engine.orchestrator.context import RunContext
 from engine.orchestrator.outcome import Outcome
@@ -71,6 +72,10 @@ class Attempt(Protocol):
         """Remove what is half made, so that another try does not take it over."""
         ...
 
+    async def rest(self, *, keep: bool) -> None:
+        """Its task is over; its agent stays for inspection (`keep`) or will be removed, maybe much later."""
+        ...
+
     async def end(self) -> None:
         """Stop what an interrupted engine left of it; failures become warnings."""
         ...
@@ -93,11 +98,14 @@ class AttemptMoves:
         """The event of its intent."""
         return self._run.event(EventType.ATTEMPT_CREATED, *self._where, **data)
 
-    def note_started(self, agent_id: str | None = None) -> None:
+    def note_started(self, agent_id: str | None = None, placement: Placement | None = None) -> None:
         """Record that it runs, unless that is known already; `agent_id` is the backend's own."""
         if self._status is StepStatus.PENDING:
             self._since = self._run.services.clock.monotonic()
-            self._run.record(self._move(EventType.ATTEMPT_STARTED, StepStatus.RUNNING, agent_id=agent_id))
+            where = asdict(placement) if placement is not None else None
+            self._run.record(
+                self._move(EventType.ATTEMPT_STARTED, StepStatus.RUNNING, agent_id=agent_id, placement=where)
+            )
 
     def finished(self, outcome: Outcome, *, kept: bool) -> Event:
         """The event of its end."""

@@ -68,6 +68,9 @@ class ChildAttempt:
     async def discard(self) -> None:
         """There is nothing half made; see `Attempt`."""
 
+    async def rest(self, *, keep: bool) -> None:
+        """A child run has no agent; see `Attempt`."""
+
     async def end(self) -> None:
         """Cancel the child and wait for its end; see `Attempt`."""
         await self._children.end(self._child)

@@ -22,12 +22,12 @@ from engine.orchestrator.masking import mask_event
 from engine.orchestrator.outcome import Outcome, cancelled, skipped
 from engine.orchestrator.ports import ChildRuns, ParentLink, Recall, nothing_remembered
 from engine.orchestrator.secrets import NO_SECRETS, Secrets
-from engine.orchestrator.slots import Slots
+from engine.orchestrator.slots import NamedLimits, Slots
 from engine.orchestrator.triggers import failure_is_tolerated
 from engine.settings import Settings
 from engine.state.store import StateChanges, StateStore
 from engine.workflows.conditions import same
-from engine.workflows.plan import Plan, PlanStep, Scope
+from engine.workflows.plan import Plan, PlanStep, PoolPlan, Scope
 
 _NOTHING = object()  # unlike any value of a field
 
@@ -49,7 +49,7 @@ class Services:
         instance: this home's id, written on every agent.
         open_log: makes the log writer of an attempt from its path below the log directory.
         recall: finds results of earlier work.
-        pools: warm agents, None where the backend has none.
+        pools: warm agents, None where the backend has none; `pool_limits`: how many tasks they take.
     """
 
     journal: EventSink
@@ -63,6 +63,13 @@ class Services:
     open_log: Callable[[str], LogWriter]
     recall: Recall = nothing_remembered
     pools: Pools | None = None
+    pool_limits: NamedLimits = field(default_factory=NamedLimits)
+
+    def pool_slots(self, pool: PoolPlan) -> Slots:
+        """How many tasks a pool has agents for at once, over all runs; no limit where there are no pools."""
+        if self.pools is None:
+            return Slots()
+        return self.pool_limits.of(pool.name, pool.max_size or max(pool.min_size, self.settings.max_tasks))
 
     @property
     def artifacts(self) -> ArtifactStore:

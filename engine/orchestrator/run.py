@@ -25,6 +25,7 @@ from engine.orchestrator.states import check_run_move
 from engine.orchestrator.track import Track
 from engine.orchestrator.units import abandon
 from engine.orchestrator.verdict import RunEnd, first_failed, run_end
+from engine.orchestrator.warming import warm_up
 from engine.state.store import NO_COLLECTIONS, RedisAccess
 from engine.workflows.plan import Plan, PlanStep, StepRole
 
@@ -148,6 +149,8 @@ class RunExecutor:
         known = await self._known_outcomes()
         for step_id, outcome in known.items():
             run.finish_step(step_id, outcome)
+        if run.stop is None:
+            warm_up(run)
         try:
             if self._settled is None or (run.stop is not None and run.stop.is_platform):
                 end, failed_step = await self._own_steps(known)
@@ -281,6 +284,8 @@ class RunExecutor:
             await self._services.store.close_run(run.run_id)
         except StateStoreError as problem:
             run.warn(f"the run's keys in Redis could not be closed: {problem}")
+        if self._services.pools is not None:
+            self._services.pools.release_run(run.run_id)
         return status
 
     async def _move(self, type_: EventType, new: RunStatus, **data: Any) -> None:

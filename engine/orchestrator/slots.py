@@ -16,6 +16,11 @@ class Limit:
         self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    def resize(self, size: int) -> None:
+        """Another size from now on; what is held beyond it is held on."""
+        self._size = size
+        self._let_in()
+
     @property
     def full(self) -> bool:
         """Whether one more would have to wait."""
@@ -44,6 +49,9 @@ class Limit:
     def release(self) -> None:
         """Give a place back."""
         self._held -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
         while self._waiting and self._held < self._size:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -100,3 +108,16 @@ class Slots:
         finally:
             for limit in reversed(held):
                 limit.release()
+
+
+class NamedLimits:
+    """Limits that are shared by name."""
+
+    def __init__(self) -> None:
+        self._limits: dict[str, Limit] = {}
+
+    def of(self, name: str, size: int) -> Slots:
+        """The limit of that name; the newest size counts."""
+        limit = self._limits.setdefault(name, Limit(size))
+        limit.resize(size)
+        return Slots(limit)

@@ -101,6 +101,18 @@ class TaskAttempt:
         with contextlib.suppress(BackendError):
             await self._services.backend.remove(self._agent)
 
+    async def rest(self, *, keep: bool) -> None:
+        """Let go of a warm agent: it leaves its pool as it is, or serves others; see `Attempt`."""
+        if self._services.backend.placement(self._agent) is None:
+            return
+        try:
+            if keep:
+                await self._services.backend.keep(self._agent)
+            else:
+                await self._services.backend.remove(self._agent)
+        except BackendError as error:
+            self._run.warn(f"{self._agent} could not be kept: {error}", *self._where)
+
     async def end(self) -> None:
         """Kill the agent; see `Attempt`."""
         try:
@@ -129,7 +141,7 @@ class TaskAttempt:
         self._over = False
         agent_id = await backend.create(spec, capture)
         await backend.start(spec.name)
-        self._moves.note_started(agent_id)
+        self._moves.note_started(agent_id, backend.placement(spec.name))
 
     async def _adopt(self, capture: OutputCapture) -> bool:
         backend = self._services.backend

@@ -79,7 +79,9 @@ class UnitRunner:
         self._run = run
         self._unit = unit
         self._track = track
-        self._slots = slots
+        # Those of the pool first: who waits for a warm agent holds nothing that others could use.
+        pool = unit.step.pool
+        self._slots = run.services.pool_slots(pool).within(slots) if pool is not None else slots
         self._conclude = conclude
         self._interrupted = interrupted
         self._on_backoff = on_backoff
@@ -133,7 +135,7 @@ class UnitRunner:
         settings = self._run.services.settings
         for platform_failures in range(settings.platform_retries + 1):
             if self._slots.full and self._unit.item is None:
-                self._run.record(self._run.event(EventType.STEP_WAITING, self._unit.step.id, why="slot"))
+                self._note_waiting()
             async with self._slots.hold():
                 outcome = await self._execute(attempt)
             if outcome.ok or outcome.started or not outcome.transient:
@@ -148,6 +150,13 @@ class UnitRunner:
                 )
                 await self._run.services.clock.sleep(settings.platform_retry_delay * 2**platform_failures)
         return outcome
+
+    def _note_waiting(self) -> None:
+        pool = self._unit.step.pool
+        for_pool = pool is not None and self._run.services.pool_slots(pool).full
+        name = pool.name if pool is not None and for_pool else None
+        why = "slot" if name is None else "pool"
+        self._run.record(self._run.event(EventType.STEP_WAITING, self._unit.step.id, why=why, pool=name))
 
     async def _execute(self, attempt: Attempt) -> Outcome:
         try:
@@ -178,6 +187,7 @@ class UnitRunner:
             return False
         due = isoformat(clock.now() + timedelta(seconds=delay))
         self._run.record(self._open.finished(outcome, kept=True), self._track.retrying(outcome, delay, due))
+        self._run.in_background(self._open.rest(keep=self._unit.step.cleanup is not CleanupPolicy.ALWAYS))
         self._open = None
         self._on_backoff()
         await clock.sleep(delay)
@@ -240,7 +250,6 @@ class UnitRunner:
             events.insert(0, self._open.finished(outcome, kept=keep))
             self._open = None
         self._run.record(*events)
-        if not keep:
-            for attempt in self._agents:
-                self._run.in_background(attempt.remove("policy"))
+        for attempt in self._agents:
+            self._run.in_background(attempt.rest(keep=True) if keep else attempt.remove("policy"))
         self._agents = []

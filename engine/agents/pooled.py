@@ -1,0 +1,363 @@
+"""A backend whose pooled tasks are run by warm agents, where that changes nothing but the time they take.
+
+It looks like the backend below it: a pooled task is created, started, waited for, stopped and removed under
+its own name. What no warm agent can run as it would run by itself runs in a container of its own, and so does
+a task whose warm agent died under it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import json
+import posixpath
+import secrets
+from collections.abc import AsyncGenerator
+from dataclasses import astuple, replace
+from pathlib import Path
+
+from engine.agents.backend import (
+    AgentInfo,
+    AgentSpec,
+    Backend,
+    BackendFacts,
+    Exit,
+    Listener,
+    LogSink,
+    Placement,
+    PoolReport,
+    PoolSettings,
+    PullPolicy,
+    Sample,
+)
+from engine.agents.pool import Kind, Member, Pool
+from engine.agents.warm import DiedError, UnfitError, WarmMaker
+from engine.errors import BackendError, Reason
+
+_KILLED = 128 + 9
+# How many agents may turn out to be dead when a task is handed over before it gets a container of its own.
+_TRIES = 3
+_RERUN = "its warm agent ended under it; it was run again in a container of its own"
+
+
+class _Task:
+    """A pooled task under its name: at a warm agent, or in a container of its own."""
+
+    def __init__(self, spec: AgentSpec, sink: LogSink, pool: Pool) -> None:
+        self.spec = spec
+        self.sink = sink
+        self.pool = pool
+        self.member: Member | None = None
+        self.placement: Placement | None = None
+        self.end: asyncio.Task[Exit] | None = None
+        self.stopped = False
+
+    def give_up_agent(self, why: str) -> None:
+        """The warm agent is not to be used any more."""
+        member, self.member = self.member, None
+        if member is not None:
+            self.pool.retire(member, why)
+
+
+class PooledBackend:
+    """Warm agents in front of `below`; see `Backend` and `Pools`.
+
+    Args:
+        below: runs tasks that are not pooled, and holds the containers of the warm agents.
+        maker: makes warm agents there.
+    """
+
+    def __init__(self, below: Backend, maker: WarmMaker) -> None:
+        self.name = below.name
+        self._below = below
+        self._maker = maker
+        self._tasks: dict[str, _Task] = {}
+        self._pools: dict[str, Pool] = {}
+        self._contents: dict[tuple[str, str], str] = {}
+        self._numbers = itertools.count(1)
+        self._prefix = f"agentainer-warm-{secrets.token_hex(4)}"
+        self._warming: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> BackendFacts:
+        """Open what is below."""
+        return await self._below.open()
+
+    async def close(self) -> None:
+        """Remove all warm agents, then let go of what is below."""
+        for warming in self._warming:
+            warming.cancel()
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await self._below.close()
+
+    # -- pools ----------------------------------------------------------------------------------------
+
+    def warm_up(self, spec: AgentSpec, count: int) -> None:
+        """See `Pools`; what goes wrong is told when a task needs an agent."""
+        if spec.pool is None or spec.image is None:
+            return
+        warming = asyncio.create_task(self._warm_up(spec, self._pool(spec.pool), count), name="warm up")
+        self._warming.add(warming)
+        warming.add_done_callback(self._warming.discard)
+
+    async def _warm_up(self, spec: AgentSpec, pool: Pool, count: int) -> None:
+        try:
+            await self._below.prepare(spec)
+            kind = await self._kind(spec)
+        except BackendError:
+            return
+        pool.warm_up(kind, replace(spec, image=kind.content), count)
+
+    def release_run(self, run_id: str) -> None:
+        """See `Pools`."""
+        for key in [key for key in self._contents if key[0] == run_id]:
+            del self._contents[key]
+        for pool in self._pools.values():
+            pool.release_run(run_id)
+
+    def reports(self) -> list[PoolReport]:
+        """See `Pools`."""
+        return [pool.report() for pool in self._pools.values()]
+
+    def _pool(self, settings: PoolSettings) -> Pool:
+        pool = self._pools.get(settings.name)
+        if pool is None:
+            pool = self._pools[settings.name] = Pool(settings, self._maker, self._new_name)
+        pool.settings = settings
+        return pool
+
+    def _new_name(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
+
+    async def _kind(self, spec: AgentSpec) -> Kind:
+        assert spec.image is not None, "checked by prepare"
+        content = await self._content(spec)
+        alike = [
+            astuple(spec.limits),
+            spec.network,
+            [astuple(mount) for mount in spec.mounts],
+            spec.user,
+            spec.privileged,
+        ]
+        digest = hashlib.sha256(json.dumps(alike).encode()).hexdigest()[:16]
+        return Kind(digest, spec.image, content, spec.identity.run_id if spec.run_bound else None)
+
+    async def _content(self, spec: AgentSpec) -> str:
+        """What the image's name means: found out once for each run."""
+        assert spec.image is not None, "checked by prepare"
+        key = spec.identity.run_id, spec.image
+        if key not in self._contents:
+            self._contents[key] = await self._below.image_digest(spec.image, spec.pull_policy)
+        return self._contents[key]
+
+    # -- the life of a task ---------------------------------------------------------------------------
+
+    async def prepare(self, spec: AgentSpec) -> None:
+        """As below; a pooled task's image is got once for each run, whatever its pull policy."""
+        if spec.pool is not None and (spec.identity.run_id, spec.image) in self._contents:
+            spec = replace(spec, pull_policy=PullPolicy.MISSING)
+        await self._below.prepare(spec)
+
+    async def create(self, spec: AgentSpec, sink: LogSink) -> str:
+        """Wait for a warm agent, or create the task's own container."""
+        if spec.pool is None:
+            return await self._below.create(spec, sink)
+        known = self._tasks.get(spec.name)
+        if known is not None and known.member is not None:
+            return known.member.agent.agent_id
+        task = _Task(spec, sink, self._pool(spec.pool))
+        try:
+            await self._take_agent(task)
+        except UnfitError as error:
+            self._tasks[spec.name] = task
+            return await self._create_own(task, str(error))
+        self._tasks[spec.name] = task
+        assert task.member is not None, "just taken"
+        return task.member.agent.agent_id
+
+    async def _take_agent(self, task: _Task) -> None:
+        try:
+            kind = await self._kind(task.spec)
+            member, ready = await task.pool.acquire(kind, replace(task.spec, image=kind.content))
+        except BackendError as error:
+            if error.reason is Reason.IMAGE_ERROR:
+                self._contents.pop((task.spec.identity.run_id, task.spec.image or ""), None)
+            raise
+        task.member, agent = member, member.agent
+        task.placement = Placement(agent.mode, agent.name, reused=ready, uses=member.uses)
+
+    async def _create_own(self, task: _Task, why: str) -> str:
+        task.placement = Placement("cold", task.spec.name, why=why)
+        return await self._below.create(task.spec, task.sink)
+
+    async def start(self, name: str) -> None:
+        """Hand the task to its agent, or start its own container."""
+        task = self._tasks.get(name)
+        if task is None:
+            await self._below.start(name)
+        elif task.end is None:
+            if task.member is not None:
+                await self._hand_over(task)
+            if task.member is None:
+                await self._below.start(name)
+            task.end = asyncio.create_task(self._see_through(task), name=name)
+
+    async def _hand_over(self, task: _Task) -> None:
+        """Begin the task at a warm agent; without one at the end, its own container has been created."""
+        why = "its warm agents died before they had begun"
+        for _ in range(_TRIES):
+            try:
+                if task.member is None:
+                    await self._take_agent(task)
+                assert task.member is not None, "just taken"
+                await task.member.agent.begin(task.spec, task.sink)
+                return
+            except DiedError:
+                task.give_up_agent("died")
+            except UnfitError as error:
+                why = str(error)
+                break
+        if task.member is not None:
+            task.pool.give_back(task.member)
+            task.member = None
+        await self._create_own(task, why)
+
+    async def _see_through(self, task: _Task) -> Exit:
+        if task.member is None:
+            return await self._below.wait(task.spec.name)
+        try:
+            return await task.member.agent.wait()
+        except UnfitError as error:
+            task.pool.release(task.member)
+            task.member = None
+            return await self._run_own(task, str(error))
+        except DiedError as error:
+            if task.stopped:
+                return replace(error.end, code=_KILLED, lost=False)
+            task.give_up_agent("died")
+            if error.end.oom:
+                return error.end
+            task.sink.restart()
+            end = await self._run_own(task, _RERUN)
+            return replace(end, note="; ".join(filter(None, (_RERUN, end.note))))
+
+    async def _run_own(self, task: _Task, why: str) -> Exit:
+        name = task.spec.name
+        try:
+            await self._create_own(task, why)
+            if not task.stopped:
+                await self._below.start(name)
+        except BackendError as error:
+            return Exit(-1, lost=True, note=error.message)
+        return await self._below.wait(name)
+
+    async def wait(self, name: str) -> Exit:
+        """The end of the task."""
+        task = self._tasks.get(name)
+        if task is None or task.end is None:
+            return await self._below.wait(name)
+        return await asyncio.shield(task.end)
+
+    async def stop(self, name: str, grace: float) -> None:
+        """Stop the task; the agent is not used again."""
+        task = self._tasks.get(name)
+        if task is None:
+            await self._below.stop(name, grace)
+            return
+        task.stopped = True
+        if task.member is not None and task.end is not None:
+            await task.member.agent.stop(grace)
+        elif task.member is None:
+            await self._below.stop(name, grace)
+        await self._ended(task)
+
+    async def kill(self, name: str) -> None:
+        """Kill the task, and its agent with it."""
+        task = self._tasks.get(name)
+        if task is None:
+            await self._below.kill(name)
+            return
+        task.stopped = True
+        if task.member is not None and task.end is not None:
+            await task.member.agent.kill()
+        elif task.member is None:
+            await self._below.kill(name)
+        await self._ended(task)
+
+    async def _ended(self, task: _Task) -> None:
+        """The task may have moved to a container of its own just as it was stopped."""
+        if task.end is None:
+            return
+        while not task.end.done():
+            if task.member is None:
+                await self._below.kill(task.spec.name)
+            await asyncio.wait({task.end}, timeout=1.0)
+
+    async def remove(self, name: str) -> None:
+        """The task is over and done with: its agent is cleaned for the next one."""
+        task = self._tasks.pop(name, None)
+        if task is None:
+            await self._below.remove(name)
+            return
+        over = task.end is None or task.end.done()
+        if not over:
+            task.stopped = True
+        if task.member is None:
+            await self._below.remove(name)
+        elif task.stopped or not over:
+            task.give_up_agent("stopped")
+        else:
+            task.pool.release(task.member)
+
+    async def keep(self, name: str) -> None:
+        """Its agent leaves the pool as it is, and is from now on the container of that name."""
+        task = self._tasks.pop(name, None)
+        if task is not None and task.member is not None:
+            task.pool.detach(task.member)
+            await task.member.agent.keep(name)
+
+    # -- what is asked about tasks --------------------------------------------------------------------
+
+    async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
+        """From the agent's container; relative paths are the task's."""
+        task = self._tasks.get(name)
+        if task is not None and task.spec.working_dir is not None:
+            path = posixpath.join(task.spec.working_dir, path)
+        return await self._below.collect(self._container(name), path, into, limit=limit)
+
+    async def image_digest(self, image: str, policy: PullPolicy) -> str:
+        """As below."""
+        return await self._below.image_digest(image, policy)
+
+    async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:
+        """Tasks of warm agents cannot be taken over: their output went with the engine that read it."""
+        return await self._below.adopt(name, sink)
+
+    async def list_agents(self, instance: str | None = None) -> list[AgentInfo]:
+        """As below, the warm agents among them."""
+        return await self._below.list_agents(instance)
+
+    def shell_command(self, name: str) -> list[str] | None:
+        """A shell in the container where the task is."""
+        return self._below.shell_command(self._container(name))
+
+    def samples(self, name: str) -> AsyncGenerator[Sample, None]:
+        """Of the container where the task is; what earlier tasks used there is in it."""
+        return self._below.samples(self._container(name))
+
+    async def sample(self, name: str) -> Sample | None:
+        """Of the container where the task is."""
+        return await self._below.sample(self._container(name))
+
+    def listen(self, name: str, listener: Listener) -> None:
+        """To the container where the task is."""
+        self._below.listen(self._container(name), listener)
+
+    def placement(self, name: str) -> Placement | None:
+        """Where a pooled task is."""
+        task = self._tasks.get(name)
+        return task.placement if task is not None else None
+
+    def _container(self, name: str) -> str:
+        task = self._tasks.get(name)
+        return task.member.agent.name if task is not None and task.member is not None else name

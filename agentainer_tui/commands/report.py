@@ -132,7 +132,8 @@ def _print_failure(run: RunRecord, step: StepRecord, item: ItemRecord | None, se
     last = node.attempts[-1] if node.attempts else None
     place = [f"run {run.id}", f"step {clean(step.id)}"]
     place += [f"item {item.index}"] if item else []
-    place += [f"attempt {last.number}"] if last else ["never started"]
+    # A gate, say, has no attempts although it began.
+    place += [f"attempt {last.number}"] if last else [] if node.started_at else ["never started"]
     tolerated = (
         " (the run went on)" if run.status in (RunStatus.COMPLETED, RunStatus.PARTIALLY_COMPLETED) else ""
     )

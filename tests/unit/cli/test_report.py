@@ -95,6 +95,16 @@ def test_a_step_that_never_started_has_no_logs_to_look_at(
     assert "agentainer logs" not in shown
 
 
+def test_a_gate_that_was_rejected_has_no_attempt_but_did_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = failed("gate", started_at="2026-01-01T00:00:00Z")
+
+    shown = report(RunDetail(RUN, {}, (gate,)), tmp_path, capsys)
+
+    assert "gate failed: run a1b2c3d4e5f6, step gate\n" in shown
+
+
 def test_many_failures_do_not_fill_the_screen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     steps = tuple(failed(f"s{number}") for number in range(100))
 

@@ -26,7 +26,7 @@ Contract:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -179,6 +179,24 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that happened to a running agent and did not end it.
+
+    Attributes:
+        kind: `unhealthy` and `healthy`: by the image's own health check; `paused` and `resumed`: by somebody.
+        time: when.
+        detail: for `unhealthy` the check's last output, bounded; as untrusted as any output.
+    """
+
+    kind: Literal["unhealthy", "healthy", "paused", "resumed"]
+    time: datetime
+    detail: str = ""
+
+
+Listener = Callable[[Notice], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Which warm agent a task was given.
 
@@ -267,8 +285,13 @@ class AgentPhase(StrEnum):
 class AgentInfo:
     """An agent that exists, as found by `list_agents` (through its labels).
 
-    `size_bytes` is what it wrote to its own files; `pool` the pool whose warm agent it is, which serves no
-    attempt of its own.
+    Attributes:
+        name, agent_id, identity, phase, image, created_at, exit_code: what it is and where it stands.
+        size_bytes: what it wrote to its own files.
+        pool: the pool whose warm agent it is, which serves no attempt of its own.
+        health: what the image's own health check says: `starting`, `healthy` or `unhealthy`.
+        paused: somebody holds it: it does nothing until it is resumed.
+        home, host: the home that made it and its machine, as far as they are written on it.
     """
 
     name: str
@@ -280,6 +303,10 @@ class AgentInfo:
     exit_code: int | None = None
     size_bytes: int | None = None
     pool: str | None = None
+    health: str | None = None
+    paused: bool = False
+    home: str | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +317,7 @@ class BackendFacts:
         name: `docker`, `process` or `memory`.
         version: of the thing behind it, for people.
         cpus, memory_bytes: what the machine has; 0 if unknown.
+        gpus: how many can be given to agents; None = some, but it is not known how many.
         enforces_limits: whether `Limits` have an effect.
         gateway: the address under which agents reach services bound on this machine, None = loopback.
         notes: plain sentences for the header and `doctor`.
@@ -300,6 +328,7 @@ class BackendFacts:
     version: str = ""
     cpus: int = 0
     memory_bytes: int = 0
+    gpus: int | None = 0
     enforces_limits: bool = False
     gateway: str | None = None
     notes: Sequence[str] = field(default_factory=tuple)
@@ -363,6 +392,10 @@ class Backend(Protocol):
         """Remove it and everything it left, forcibly."""
         ...
 
+    async def keep(self, name: str) -> None:
+        """It stays for a person to look at: its task is over, and nothing more is asked of it for now."""
+        ...
+
     async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
         """Copy a file or directory of an agent (running or not) to the host path `into`, which is new.
 
@@ -402,10 +435,23 @@ class Backend(Protocol):
         """The argv that opens a shell in a kept or running agent, None where there is no such thing."""
         ...
 
-    def samples(self, name: str) -> AsyncIterator[Sample]:
+    def samples(self, name: str) -> AsyncGenerator[Sample, None]:
         """What a running agent uses, about every second until it ends or the iterator is closed.
 
-        Nothing at all where the backend cannot tell. Costs something only while it is iterated over.
+        Nothing at all where the backend cannot tell. Costs something only while it is iterated over, and no
+        more where several do so. Close it (`contextlib.aclosing`) when it is no longer wanted.
+        """
+        ...
+
+    async def sample(self, name: str) -> Sample | None:
+        """What a running agent uses at this moment; None if it has ended or the backend cannot tell."""
+        ...
+
+    def listen(self, name: str, listener: Listener) -> None:
+        """Have `listener` called in the event loop for what happens to an agent until it ends.
+
+        To be called once the agent exists; what holds by then already (it is paused) is told at once. Does
+        nothing for an agent that is gone.
         """
         ...
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from engine.agents.backend import (
     AgentSpec,
     BackendFacts,
     Exit,
+    Listener,
     LogSink,
     Placement,
     PullPolicy,
@@ -36,12 +38,12 @@ from engine.agents.docker_network import Block, bindable, check_network, ensure_
 from engine.agents.docker_spec import (
     INSTANCE_LABEL,
     Traits,
-    check_limits,
     check_name,
     info_of_inspect,
     info_of_listing,
     joined_network,
 )
+from engine.agents.host import check_limits, count_gpus
 from engine.agents.texts import check_texts
 from engine.errors import BackendError, Reason, UnavailableError
 
@@ -73,6 +75,7 @@ class DockerBackend:
         init: let `docker-init` be process 1 where the engine has it: it passes signals on to programs that
             would ignore them as process 1, and reaps what they leave.
         deadlines: how long the engine may take.
+        home: the directory of this home, written on containers; "" if that is not to be told.
     """
 
     name = "docker"
@@ -85,13 +88,16 @@ class DockerBackend:
         network: str = NETWORK,
         init: bool = True,
         deadlines: Deadlines | None = None,
+        home: str = "",
     ) -> None:
         self._instance = instance
+        self._home = home
         self._max_starts = max_starts or 2 * (os.cpu_count() or 2)
         self._deadlines = deadlines or Deadlines()
         self._containers: dict[str, Container] = {}
         self._threads = DaemonThreads(self._max_starts + _SPARE_THREADS, "docker-call")
         self._info: dict[str, Any] = {}
+        self._facts_known = BackendFacts(self.name)
         self._network = network
         self._init = init
         self._block = Block()
@@ -137,7 +143,8 @@ class DockerBackend:
                 f"the Docker engine at {address} is not usable: {error.message}", hint=error.hint
             ) from None
         self._spawn(self._poll())
-        return self._facts(address)
+        self._facts_known = self._facts(address)
+        return self._facts_known
 
     async def _connect(self, address: Address) -> tuple[Address, Calls]:
         limit = self._deadlines.connect
@@ -175,7 +182,7 @@ class DockerBackend:
     async def _traits(self, calls: Calls) -> Traits:
         version = await calls("ask for its version", "version")
         parts = {part.get("Name") for part in version.get("Components") or ()}
-        return Traits(self._network, init=self._init and "docker-init" in parts)
+        return Traits(self._network, init=self._init and "docker-init" in parts, home=self._home)
 
     async def _ensure_network(self) -> None:
         self._block = await ensure_network(self.link.calls, self._network, self._block)
@@ -198,6 +205,7 @@ class DockerBackend:
             version=self._info.get("ServerVersion", ""),
             cpus=self._info.get("NCPU", 0),
             memory_bytes=self._info.get("MemTotal", 0),
+            gpus=count_gpus(self._info, local=address.local),
             enforces_limits=True,
             gateway=gateway,
             notes=tuple(notes),
@@ -230,12 +238,7 @@ class DockerBackend:
     async def prepare(self, spec: AgentSpec) -> None:
         """Hold the limits against the machine, get the image."""
         check_texts(spec)
-        check_limits(
-            spec.limits,
-            cpus=self._info.get("NCPU", 0),
-            memory_bytes=self._info.get("MemTotal", 0),
-            gpus=self._has_gpus(),
-        )
+        check_limits(spec.limits, self._facts_known)
         if spec.image is None:
             raise BackendError(
                 Reason.INPUT_ERROR,
@@ -246,15 +249,6 @@ class DockerBackend:
         if network := joined_network(spec, self.link.traits):
             await check_network(self.link.calls, network)
         await self.link.images.ensure(spec.image, spec.pull_policy)
-
-    def _has_gpus(self) -> bool:
-        """Whether the engine seems to hand out GPUs; what it needs for that may be on this machine only."""
-        return (
-            "nvidia" in (self._info.get("Runtimes") or {})
-            or bool(self._info.get("DiscoveredDevices"))
-            or shutil.which("nvidia-container-runtime-hook") is not None
-            or Path("/dev/nvidiactl").exists()
-        )
 
     async def create(self, spec: AgentSpec, sink: LogSink) -> str:
         """Create the container, attached to its output."""
@@ -292,6 +286,9 @@ class DockerBackend:
             await container.remove()
             if self._containers.get(name) is container:
                 del self._containers[name]
+
+    async def keep(self, name: str) -> None:
+        """It stays by itself."""
 
     async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
         """Copy what the container has at `path`; a link there is followed within the container."""
@@ -335,11 +332,23 @@ class DockerBackend:
         check_name(name)
         return ["sh", "-c", _SHELL, "agentainer-shell", name]
 
-    async def samples(self, name: str) -> AsyncIterator[Sample]:
-        """Nothing is measured."""
-        nothing: tuple[Sample, ...] = ()
-        for sample in nothing:
-            yield sample
+    async def samples(self, name: str) -> AsyncGenerator[Sample, None]:
+        """From the engine's stats, one stream for all who watch it."""
+        container = await self.container(name)
+        if container is not None and container.running:
+            async with aclosing(container.stats.watch()) as samples:
+                async for sample in samples:
+                    yield sample
+
+    async def sample(self, name: str) -> Sample | None:
+        """One look at the engine's stats, which takes it up to a second."""
+        container = await self.container(name)
+        return await container.stats.look() if container is not None and container.running else None
+
+    def listen(self, name: str, listener: Listener) -> None:
+        """Health checks and pauses."""
+        if (container := self._containers.get(name)) is not None:
+            container.notices.listen(listener)
 
     def placement(self, name: str) -> Placement | None:
         """Each task has an agent of its own."""

@@ -14,15 +14,20 @@ from engine.agents.docker_calls import EngineRefusedError, EngineSilentError
 from engine.agents.docker_events import ContainerEvent
 from engine.agents.docker_link import EngineLink
 from engine.agents.docker_network import check_network, join
+from engine.agents.docker_notices import Notices
 from engine.agents.docker_output import Output
 from engine.agents.docker_spec import INSTANCE_LABEL, JOINS_LABEL, joined_network
+from engine.agents.docker_stats import ContainerStats
 from engine.agents.docker_streams import parse_time
 from engine.errors import BackendError, Reason
 
 T = TypeVar("T")
 
-_KILLED = 128 + 9
+_SIGKILL = 9
+_KILLED = 128 + _SIGKILL
 _NEVER_RAN = "it was stopped before it had been started"
+# Of its limit: who used as much and was killed by nobody that we know of was killed for that.
+_NEARLY_ALL = 0.9
 CHILD_OOM = "one of its processes was killed for want of memory"
 # Docker may tell of a lack of memory a moment after it tells of the exit.
 OOM_NOTICE = 0.25
@@ -49,6 +54,7 @@ class Container:
         self.id = ""
         self.started = False
         self.removed = False
+        self.notices = Notices(link.calls)
         self._link = link
         self._output: Output | None = None
         self._sink: LogSink | None = None
@@ -66,12 +72,22 @@ class Container:
         self.oomed = asyncio.Event()  # set when one of its processes was killed for want of memory
         self._stopping = False
         self._killed = False
+        self._killed_by_hand = False
+        self._stats: ContainerStats | None = None
         self._started_at: datetime | None = None
 
     @property
     def running(self) -> bool:
         """Started, and not known to have ended."""
         return self.started and not self._exited.is_set()
+
+    @property
+    def stats(self) -> ContainerStats:
+        """What it uses; it must exist."""
+        if self._stats is None:
+            link = self._link
+            self._stats = ContainerStats(link.address, self.id, self._exited, link.deadlines.call)
+        return self._stats
 
     def correct(self, info: AgentInfo) -> AgentInfo:
         """The engine tells of an exit a moment before its list shows it: what we know is newer."""
@@ -237,6 +253,10 @@ class Container:
             case "oom":
                 self._oom = True
                 self.oomed.set()
+            case "kill":
+                self._killed_by_hand = self._killed_by_hand or event.signal == _SIGKILL
+            case "pause" | "unpause":
+                self.notices.pausing(event)
             case "die" if event.exit_code == _KILLED and not self._killed:
                 # By hand, by the kernel, or on its way to being removed: only a look tells these apart.
                 self._spawn(self.look())
@@ -244,6 +264,8 @@ class Container:
                 self._ended(_End(event.exit_code, finished_at=event.time))
             case "destroy":
                 self._ended(_End(-1, lost=True))
+            case action if action.startswith("health_status"):
+                self._spawn(self.notices.health_changed(event))
 
     async def look(self) -> None:
         """Ask the engine where it stands, and act on the answer."""
@@ -262,6 +284,7 @@ class Container:
         if state["Status"] == "created":
             return
         self.started = True
+        self.notices.learn(state)
         if state["Status"] == "exited":
             self._ended(_End(state["ExitCode"], finished_at=parse_time(state["FinishedAt"])))
 
@@ -286,18 +309,26 @@ class Container:
         finished_at = end.finished_at
         if finished_at is not None and self._started_at is not None:
             finished_at = max(finished_at, self._started_at)
+        oom = self._ended_by_oom(end)
         if not self._done.done():
             self._done.set_result(
                 Exit(
                     code=end.code,
-                    oom=self._oom and end.code == _KILLED,
+                    oom=oom,
                     lost=end.lost,
                     start_error=error,
-                    note=CHILD_OOM if self._oom and end.code not in (_KILLED, -1) else "",
+                    note=CHILD_OOM if self._oom and not oom and end.code != -1 else "",
                     started_at=self._started_at,
                     finished_at=finished_at,
                 )
             )
+
+    def _ended_by_oom(self, end: _End) -> bool:
+        """Whether it was killed for want of memory. The engine's word for it may be missing (cgroups v2)."""
+        if end.code != _KILLED or self._killed or self._killed_by_hand:
+            return False
+        used = self._stats.pressure if self._stats is not None and self._memory_limited else 0.0
+        return self._oom or used >= _NEARLY_ALL
 
     async def stop(self, grace: float) -> None:
         """Ask it to end, wait `grace` seconds, insist."""

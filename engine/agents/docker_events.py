@@ -16,15 +16,21 @@ from engine.errors import BackendError
 # Pauses between attempts to reach an engine that went away, in seconds; the last one repeats.
 _PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
+_ACTIONS = ("start", "oom", "kill", "die", "destroy", "pause", "unpause", "health_status")
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerEvent:
-    """Something that happened to a container: `start`, `oom`, `die` or `destroy`."""
+    """Something that happened to a container.
+
+    `action` is `start`, `oom`, `kill`, `die`, `destroy`, `pause`, `unpause` or `health_status: …`.
+    """
 
     action: str
     container_id: str
     time: datetime
     exit_code: int | None
+    signal: int | None = None
 
 
 class EventStream:
@@ -83,7 +89,7 @@ class EventStream:
         filters = {
             "type": ["container"],
             "label": [self._label],
-            "event": ["start", "oom", "die", "destroy"],
+            "event": list(_ACTIONS),
         }
         query = {"filters": json.dumps(filters)} | ({"since": self._since} if self._since else {})
         return await open_stream(
@@ -115,12 +121,14 @@ class EventStream:
         try:
             told = json.loads(line)
             nanoseconds = int(told["timeNano"])
-            code = told["Actor"]["Attributes"].get("exitCode")
+            attributes = told["Actor"]["Attributes"]
+            code, signal = attributes.get("exitCode"), attributes.get("signal")
             event = ContainerEvent(
                 action=told["Action"],
                 container_id=told["Actor"]["ID"],
                 time=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
                 exit_code=int(code) if code is not None else None,
+                signal=int(signal) if signal is not None else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             return  # not an event of the kind that we asked for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,20 +15,23 @@ from engine.errors import BackendError, Reason
 INSTANCE_LABEL = "agentainer.instance"
 # The pool of a warm agent.
 POOL_LABEL = "agentainer.pool"
+# The directory of the home, and its machine: who finds the container can tell whether the home still is.
+HOME_LABEL = "agentainer.home"
+HOST_LABEL = "agentainer.host"
 # The network that a container joins besides ours; old engines take only one when a container is made.
 JOINS_LABEL = "agentainer.joins"
 # What ours are known by among all volumes.
 _VOLUME_LABELS = {"agentainer.volume": "1"}
 _OUR_NETWORKS = ("default", "none", "host")
 
-# Docker refuses containers with less memory (6 MiB).
-_LEAST_MEMORY = 6 << 20
 _HOSTNAME_LIMIT = 63
 # What Docker itself keeps of the output, for engines of ours that take a container over. The driver `local`
 # is faster and keeps bytes that are not UTF-8, but (20.10) loses the ends of lines longer than 16 KiB.
 _LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "100m", "max-file": "2"}}
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 _EXITED = re.compile(r"Exited \((-?\d+)\)")
+# As in `Up 2 minutes (health: starting)`; the engine's list has it in no other form.
+_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 _PHASES = {
     "created": AgentPhase.CREATED,
     "running": AgentPhase.RUNNING,
@@ -43,10 +47,12 @@ class Traits:
     Attributes:
         network: the name of the network that agents share.
         init: let `docker-init` be process 1, which passes signals on and reaps; the engine must have it.
+        home: the directory of this home, "" if that is not to be told.
     """
 
     network: str
     init: bool
+    home: str = ""
 
 
 def check_name(name: str) -> None:
@@ -57,42 +63,6 @@ def check_name(name: str) -> None:
     """
     if not _CONTAINER_NAME.fullmatch(name):
         raise BackendError(Reason.INPUT_ERROR, f"{name!r} cannot be the name of a container", transient=False)
-
-
-def check_limits(limits: Limits, *, cpus: int, memory_bytes: int, gpus: bool) -> None:
-    """Hold the limits against the machine.
-
-    Args:
-        limits: what the step says.
-        cpus: what the machine has.
-        memory_bytes: what it has; 0 if unknown.
-        gpus: whether the engine can hand out GPUs.
-
-    Raises:
-        BackendError: says what was asked for and what there is.
-    """
-    if limits.nano_cpus is not None and cpus and not 0 < limits.nano_cpus <= cpus * 10**9:
-        raise _input_error(
-            f"cpu_limit is {limits.nano_cpus / 1e9:g} CPUs, but the Docker engine has {cpus}",
-            f"set it to something above 0 and up to {cpus} CPUs ({cpus}000000000 nano-CPUs)",
-        )
-    if limits.memory_bytes is not None:
-        if limits.memory_bytes < _LEAST_MEMORY:
-            raise _input_error(
-                f"memory_limit is {limits.memory_bytes} bytes, less than Docker's smallest, 6Mi",
-                "raise it; the unit is bytes unless one is given, as in 256Mi",
-            )
-        if memory_bytes and limits.memory_bytes > memory_bytes:
-            raise _input_error(
-                f"memory_limit is {_mebibytes(limits.memory_bytes)}, "
-                f"but the Docker engine has {_mebibytes(memory_bytes)}",
-                "lower it, or give the engine more memory",
-            )
-    if limits.gpus and not gpus:
-        raise _input_error(
-            f"gpu_limit is {limits.gpus}, but the Docker engine has no GPU runtime",
-            "install the NVIDIA Container Toolkit, or remove gpu_limit",
-        )
 
 
 def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
@@ -112,7 +82,7 @@ def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
         "Image": spec.image,
         "Hostname": hostname(spec),
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
-        "Labels": labels(spec, traits),
+        "Labels": {**labels(spec, traits), **_origin(traits)},
         "AttachStdin": False,
         "AttachStdout": True,
         "AttachStderr": True,
@@ -197,6 +167,11 @@ def labels(spec: AgentSpec, traits: Traits) -> dict[str, str]:
     return written
 
 
+def _origin(traits: Traits) -> dict[str, str]:
+    """Where a container comes from; no part of what it is, so that a home may be moved."""
+    return {HOME_LABEL: traits.home, HOST_LABEL: platform.node()} if traits.home else {}
+
+
 def _identity(written: Mapping[str, str]) -> AgentIdentity:
     return AgentIdentity(
         instance=written.get(INSTANCE_LABEL, ""),
@@ -216,38 +191,41 @@ def _number(text: str | None) -> int | None:
 def info_of_inspect(found: Mapping[str, Any]) -> AgentInfo:
     """From the engine's answer about one container."""
     state = found["State"]
+    written = found["Config"]["Labels"] or {}
     phase = _PHASES.get(state["Status"], AgentPhase.EXITED)
     return AgentInfo(
         name=found["Name"].lstrip("/"),
         agent_id=found["Id"],
-        identity=_identity(found["Config"]["Labels"] or {}),
+        identity=_identity(written),
         phase=phase,
         image=found["Config"]["Image"],
         created_at=datetime.fromisoformat(found["Created"]),
         exit_code=state["ExitCode"] if phase is AgentPhase.EXITED else None,
-        pool=(found["Config"]["Labels"] or {}).get(POOL_LABEL),
+        pool=written.get(POOL_LABEL),
+        health=(state.get("Health") or {}).get("Status"),
+        paused=bool(state.get("Paused")),
+        home=written.get(HOME_LABEL),
+        host=written.get(HOST_LABEL),
     )
 
 
 def info_of_listing(found: Mapping[str, Any]) -> AgentInfo:
     """From one entry of the engine's list of containers."""
+    written = found["Labels"] or {}
     code = _EXITED.match(found["Status"])
+    health = _HEALTH.search(found["Status"])
     return AgentInfo(
         name=found["Names"][0].lstrip("/") if found["Names"] else found["Id"][:12],
         agent_id=found["Id"],
-        identity=_identity(found["Labels"] or {}),
+        identity=_identity(written),
         phase=_PHASES.get(found["State"], AgentPhase.EXITED),
         image=found["Image"],
         created_at=datetime.fromtimestamp(found["Created"], UTC),
         exit_code=int(code[1]) if code else None,
         size_bytes=found.get("SizeRw", 0),
-        pool=(found["Labels"] or {}).get(POOL_LABEL),
+        pool=written.get(POOL_LABEL),
+        health=health[1] if health else None,
+        paused=found["State"] == "paused",
+        home=written.get(HOME_LABEL),
+        host=written.get(HOST_LABEL),
     )
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / (1 << 20):,.0f} MiB"
-
-
-def _input_error(message: str, hint: str) -> BackendError:
-    return BackendError(Reason.INPUT_ERROR, message, transient=False, hint=hint)

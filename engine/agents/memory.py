@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -18,10 +18,13 @@ from engine.agents.backend import (
     AgentSpec,
     BackendFacts,
     Exit,
+    Listener,
     LogSink,
+    Notice,
     Placement,
     PullPolicy,
     Sample,
+    Usage,
 )
 from engine.agents.safe_copy import SafeCopy
 from engine.errors import BackendError, Reason
@@ -45,6 +48,8 @@ class Script:
         prepare_error, create_error, start_error: raised by these calls, the first `error_times` times.
         prepare_delay, create_delay, start_delay: seconds that these calls take.
         files: what it leaves, once it has been started: contents by path.
+        samples: what it uses so many seconds after its start; None = that cannot be told.
+        usage: what its end says that it used.
     """
 
     exit_code: int = 0
@@ -63,6 +68,8 @@ class Script:
     create_delay: float = 0.0
     start_delay: float = 0.0
     files: Mapping[str, bytes] = field(default_factory=dict)
+    samples: Callable[[float], Sample] | None = None
+    usage: Usage | None = None
 
 
 @dataclass
@@ -76,6 +83,8 @@ class MemoryAgent:
     exit: asyncio.Future[Exit] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     task: asyncio.Task[None] | None = None
     term: asyncio.Event = field(default_factory=asyncio.Event)
+    started: float = 0.0
+    listener: Listener | None = None
 
 
 Behaviour = Callable[[AgentSpec], Script]
@@ -89,6 +98,8 @@ class MemoryBackend:
         started: names in the order of their starts.
         running: how many run now; `most_running`: the most there ever were at once.
         digests: of images that are not to be identified by their names.
+        looks: the `sample` calls: name, and seconds since its start; `streams`: iterations of `samples` that
+            are open.
     """
 
     name = "memory"
@@ -101,6 +112,8 @@ class MemoryBackend:
         self.running = 0
         self.most_running = 0
         self.digests: dict[str, str] = {}
+        self.looks: list[tuple[str, float]] = []
+        self.streams = 0
         self._errors: dict[tuple[str, str], int] = {}
 
     async def open(self) -> BackendFacts:
@@ -135,6 +148,7 @@ class MemoryBackend:
         if agent.phase is not AgentPhase.CREATED or name not in self.agents:
             return
         agent.phase = AgentPhase.RUNNING
+        agent.started = asyncio.get_running_loop().time()
         self.started.append(name)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
@@ -173,6 +187,9 @@ class MemoryBackend:
         await self.kill(name)
         if self.agents.pop(name, None) is not None:
             self.removed.append(name)
+
+    async def keep(self, name: str) -> None:
+        """It stays by itself."""
 
     async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
         """Write what its script says it leaves at `path`, or below it."""
@@ -218,11 +235,33 @@ class MemoryBackend:
         """There is nothing to enter."""
         return None
 
-    async def samples(self, name: str) -> AsyncIterator[Sample]:
-        """Nothing is measured."""
-        nothing: tuple[Sample, ...] = ()
-        for sample in nothing:
-            yield sample
+    async def samples(self, name: str) -> AsyncGenerator[Sample, None]:
+        """As scripted, once a second."""
+        self.streams += 1
+        try:
+            while (sample := self._sample(name)) is not None:
+                yield sample
+                await asyncio.sleep(1.0)
+        finally:
+            self.streams -= 1
+
+    async def sample(self, name: str) -> Sample | None:
+        """As scripted."""
+        sample = self._sample(name)
+        if (agent := self.agents.get(name)) is not None:
+            self.looks.append((name, asyncio.get_running_loop().time() - agent.started))
+        return sample
+
+    def _sample(self, name: str) -> Sample | None:
+        agent = self.agents.get(name)
+        if agent is None or agent.phase is not AgentPhase.RUNNING or agent.script.samples is None:
+            return None
+        return agent.script.samples(asyncio.get_running_loop().time() - agent.started)
+
+    def listen(self, name: str, listener: Listener) -> None:
+        """Until a test calls `notice`."""
+        if (agent := self.agents.get(name)) is not None:
+            agent.listener = listener
 
     def placement(self, name: str) -> Placement | None:
         """Each task has an agent of its own."""
@@ -233,6 +272,11 @@ class MemoryBackend:
     def vanish(self, name: str) -> None:
         """The agent is gone, as if removed by hand."""
         self._end(self.agents.pop(name), Exit(-1, lost=True))
+
+    def notice(self, name: str, notice: Notice) -> None:
+        """Something happens to the agent."""
+        if (listener := self.agents[name].listener) is not None:
+            listener(notice)
 
     # -- inside ---------------------------------------------------------------------------------------
 
@@ -278,7 +322,7 @@ class MemoryBackend:
                 await agent.term.wait()
             end = Exit(_TERMINATED)
         except TimeoutError:
-            end = Exit(_KILLED if script.oom else script.exit_code, oom=script.oom)
+            end = Exit(_KILLED if script.oom else script.exit_code, oom=script.oom, usage=script.usage)
         self._end(agent, end)
 
     def _end(self, agent: MemoryAgent, end: Exit) -> None:

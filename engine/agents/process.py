@@ -13,7 +13,7 @@ import math
 import os
 import platform
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +23,13 @@ from engine.agents.backend import (
     AgentSpec,
     BackendFacts,
     Exit,
+    Listener,
     LogSink,
     Placement,
     PullPolicy,
     Sample,
 )
+from engine.agents.feed import SampleFeed
 from engine.agents.process_child import Child, StartError, spawn
 from engine.agents.process_collect import collect
 from engine.agents.process_records import (
@@ -42,6 +44,7 @@ from engine.agents.process_records import (
     size_of,
     terminate_orphan,
 )
+from engine.agents.process_usage import measure
 from engine.agents.texts import check_texts
 from engine.errors import BackendError, Reason, UnavailableError
 
@@ -54,6 +57,7 @@ _LOST = Exit(-1, lost=True)
 # A process that does not go after SIGKILL hangs in the kernel; seconds until that is said.
 _KILL_DEADLINE = 10.0
 _LOOK_AGAIN = 0.05
+_SAMPLE_EVERY = 1.0
 
 
 @dataclass
@@ -96,6 +100,7 @@ class ProcessBackend:
         self._instance = instance
         self._agents: dict[str, _Agent] = {}
         self._sweeper = _Sweeper()
+        self._feeds: dict[str, SampleFeed] = {}
 
     async def open(self) -> BackendFacts:
         """See that there is a place to work in."""
@@ -207,7 +212,9 @@ class ProcessBackend:
         except BackendError as error:
             _log.warning("%s", error)  # it only matters to those who list what was kept
         self._sweeper.sweep(agent.record.marker)
-        agent.finish(Exit(code, started_at=child.started_at, finished_at=child.finished_at))
+        agent.finish(
+            Exit(code, started_at=child.started_at, finished_at=child.finished_at, usage=child.usage)
+        )
 
     async def wait(self, name: str) -> Exit:
         """Wait for its end. Of an agent of a crashed engine nothing can be known: it is lost at once."""
@@ -269,6 +276,9 @@ class ProcessBackend:
                 await self._sweeper.sweep(agent.record.marker)
         await asyncio.to_thread(self._records.remove, name)
 
+    async def keep(self, name: str) -> None:
+        """It stays by itself."""
+
     async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
         """Copy what is at `path`, which must lie in its working directory or in the directory of its own."""
         agent = self._agents.get(name)
@@ -323,11 +333,31 @@ class ProcessBackend:
             return None
         return ["/bin/sh", "-c", 'cd -- "$1" && exec "${SHELL:-/bin/sh}"', "agentainer-shell", str(directory)]
 
-    async def samples(self, name: str) -> AsyncIterator[Sample]:
-        """Nothing is measured."""
-        nothing: tuple[Sample, ...] = ()
-        for sample in nothing:
-            yield sample
+    async def samples(self, name: str) -> AsyncGenerator[Sample, None]:
+        """Its whole tree once a second, on Linux."""
+        feed = self._feeds.setdefault(name, SampleFeed(lambda: self._measure(name)))
+        async with contextlib.aclosing(feed.watch()) as samples:
+            async for sample in samples:
+                yield sample
+
+    async def _measure(self, name: str) -> AsyncGenerator[Sample, None]:
+        try:
+            while (sample := await self.sample(name)) is not None:
+                yield sample
+                await asyncio.sleep(_SAMPLE_EVERY)
+        finally:
+            self._feeds.pop(name, None)
+
+    async def sample(self, name: str) -> Sample | None:
+        """Its whole tree now; also one of an earlier engine, or of one in another process."""
+        agent = self._agents.get(name)
+        record = agent.record if agent is not None else self._records.read(name)
+        if record is None or (agent is not None and agent.over.is_set()):
+            return None
+        return await asyncio.to_thread(lambda: measure(marked([record.marker]).get(record.marker, ())))
+
+    def listen(self, name: str, listener: Listener) -> None:
+        """Nothing happens to a process that it does not see itself."""
 
     def placement(self, name: str) -> Placement | None:
         """Each task has an agent of its own."""

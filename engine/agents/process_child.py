@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from engine.agents.backend import LogSink, Stream
+from engine.agents.backend import LogSink, Stream, Usage
+from engine.agents.process_usage import memory_floor, usage_at_end
 from engine.errors import BackendError, Reason
 
 NOT_FOUND = 127
@@ -43,8 +44,10 @@ class Child:
         self.started_at = datetime.now(UTC)
         self.finished_at: datetime | None = None
         self.code: int | None = None
+        self.usage: Usage | None = None
         self.ended = asyncio.Event()
         self._process = process
+        self._memory_floor = memory_floor()
         self._kill_escaped = kill_escaped
         self._loop = asyncio.get_running_loop()
         self._open: dict[IO[bytes], Stream] = {}
@@ -118,7 +121,7 @@ class Child:
         self._loop.add_reader(descriptor, exited)
 
     def _wait_in_thread(self) -> None:
-        self._process.wait()
+        self._reap()
         with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits any more
             self._loop.call_soon_threadsafe(self._exited)
 
@@ -130,7 +133,9 @@ class Child:
         """Read what is left, end what is left. Until the process is waited for, its group's id is ours."""
         await self._drained_within(_DRAIN)
         self.signal_group(signal.SIGKILL)
-        returned = self._process.wait()
+        if self._process.returncode is None:
+            self._reap()
+        returned = self._process.returncode
         self.code = returned if returned >= 0 else 128 - returned
         if self._open and not await self._drained_within(_DRAIN):
             await asyncio.to_thread(self._kill_escaped)
@@ -138,6 +143,12 @@ class Child:
         for pipe in list(self._open):
             self._close_pipe(pipe)
         self.ended.set()
+
+    def _reap(self) -> None:
+        """Wait for it, with the kernel's account of what it used; `Popen.wait` would not hand that on."""
+        _, status, account = os.wait4(self.pid, 0)
+        self.usage = usage_at_end(account, self._memory_floor)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
 
     async def _drained_within(self, seconds: float) -> bool:
         if self._drained.is_set():

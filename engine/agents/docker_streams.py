@@ -77,6 +77,7 @@ async def open_stream(
     deadline: float,
     headers: Mapping[str, str] | None = None,
     upgrade: bool = False,
+    body: bytes = b"",
 ) -> EngineStream:
     """Ask, and return the answer once its head has come.
 
@@ -89,6 +90,7 @@ async def open_stream(
         deadline: seconds until the head must have come.
         headers: more lines for the head.
         upgrade: ask for a raw connection, as attaching does.
+        body: JSON to send along.
 
     Raises:
         EngineRefusedError: the engine said no.
@@ -97,7 +99,10 @@ async def open_stream(
     parts = (f"v{address.version}", *path) if address.version else path
     target = "/" + "/".join(quote(part, safe="") for part in parts) + f"?{urlencode(query)}"
     # Without an upgrade, HTTP/1.0: the body then comes as it is, not in chunks.
-    head = f"{method} {target} HTTP/{'1.1' if upgrade else '1.0'}\r\nHost: docker\r\nContent-Length: 0\r\n"
+    head = f"{method} {target} HTTP/{'1.1' if upgrade else '1.0'}\r\nHost: docker\r\n"
+    head += f"Content-Length: {len(body)}\r\n"
+    if body:
+        head += "Content-Type: application/json\r\n"
     if upgrade:
         head += "Connection: Upgrade\r\nUpgrade: tcp\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
@@ -105,7 +110,7 @@ async def open_stream(
     try:
         async with asyncio.timeout(deadline):
             reader, writer = await address.dial()
-            writer.write(head.encode("ascii") + b"\r\n")
+            writer.write(head.encode("ascii") + b"\r\n" + body)
             answer = await reader.readuntil(b"\r\n\r\n")
             status = int(answer.split(None, 2)[1])
             if status not in (101, 200):

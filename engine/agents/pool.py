@@ -26,6 +26,8 @@ _log = logging.getLogger("agentainer")
 
 # Agents of one pool that start at the same time: more of them only make the first one later.
 _STARTS_AT_ONCE = 2
+# Seconds that the agents there are get to serve the waiting tasks, before another one is started for these.
+_PATIENCE = 0.05
 # Timers of the event loop may come this much too early, in seconds.
 _TIMER_ERROR = 0.001
 # Agents that are started ahead of the tasks where each serves only one, unless `min_size` says more.
@@ -318,6 +320,8 @@ class Pool:
         member: Member | None = None
         try:
             async with self._starts:
+                if self._members and not ahead:
+                    await asyncio.sleep(_PATIENCE)
                 if self._closed or not (ahead or any(waiter.kind == kind for waiter in self._waiting)):
                     return  # others have served the tasks that it was for
                 member = Member(await self._maker.make(spec, self._new_name()), kind, spec)

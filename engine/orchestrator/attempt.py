@@ -102,7 +102,9 @@ class AttemptMoves:
         """Record that it runs, unless that is known already; `agent_id` is the backend's own."""
         if self._status is StepStatus.PENDING:
             self._since = self._run.services.clock.monotonic()
-            where = asdict(placement) if placement is not None else None
+            where = (
+                {key: value for key, value in asdict(placement).items() if value != ""} if placement else None
+            )
             self._run.record(
                 self._move(EventType.ATTEMPT_STARTED, StepStatus.RUNNING, agent_id=agent_id, placement=where)
             )

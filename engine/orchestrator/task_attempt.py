@@ -122,6 +122,7 @@ class TaskAttempt:
 
     async def remove(self, by: str) -> None:
         """Remove the agent and what Redis knows of it; see `Attempt`."""
+        placement = self._services.backend.placement(self._agent)
         try:
             await self._services.backend.remove(self._agent)
             with contextlib.suppress(StateStoreError):
@@ -129,6 +130,8 @@ class TaskAttempt:
         except BackendError as error:
             self._run.warn(f"{self._agent} could not be removed: {error}", *self._where)
             return
+        if placement is not None and placement.mode != "cold":
+            return  # it serves others now
         self._run.record(
             self._run.event(EventType.AGENT_REMOVED, *self._where, self.number, agent=self._agent, by=by)
         )

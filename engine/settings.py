@@ -68,6 +68,9 @@ class Settings(BaseModel):
     log_limit: int = Field(default=64 << 20, ge=4096, description="bytes of log kept per attempt")
     max_items: int = Field(default=100_000, ge=1, description="largest map")
     max_depth: int = Field(default=10, ge=1, description="how deep sub-workflows may be nested")
+    silence_warning: float = Field(
+        default=600.0, ge=0, description="seconds of silence of a task after which to warn, 0 = never"
+    )
     artifact_limit: int = Field(default=1 << 30, ge=0, description="bytes of one artifact")
     allowed_roots: Annotated[
         tuple[Annotated[Path, AfterValidator(_absolute)], ...], BeforeValidator(_split_paths)

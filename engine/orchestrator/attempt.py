@@ -109,8 +109,8 @@ class AttemptMoves:
                 self._move(EventType.ATTEMPT_STARTED, StepStatus.RUNNING, agent_id=agent_id, placement=where)
             )
 
-    def finished(self, outcome: Outcome, *, kept: bool) -> Event:
-        """The event of its end."""
+    def finished(self, outcome: Outcome, *, kept: bool, usage: Mapping[str, Any] | None = None) -> Event:
+        """The event of its end, with what its agent used."""
         return self._move(
             EventType.ATTEMPT_FINISHED,
             outcome.status,
@@ -119,6 +119,7 @@ class AttemptMoves:
             exit_code=outcome.exit_code,
             kept=kept,
             duration=self._run.elapsed(self._since),
+            usage=usage,
         )
 
     def _move(self, type_: EventType, new: StepStatus, **data: Any) -> Event:

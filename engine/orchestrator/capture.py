@@ -41,6 +41,7 @@ class OutputCapture:
         self._masker = masker
         self._lock = threading.Lock()
         self.truncated = False
+        self._pieces = 0
         self._stdout = bytearray()
         self._stderr = bytearray()
         self._reset()
@@ -48,6 +49,7 @@ class OutputCapture:
     def write(self, stream: Stream, data: bytes, time: datetime | None = None) -> None:
         """Take some bytes of one stream."""
         with self._lock:
+            self._pieces += 1
             if stream == "stdout":
                 room = self._limit - len(self._stdout)
                 self.truncated = self.truncated or len(data) > room
@@ -70,6 +72,10 @@ class OutputCapture:
         """Finish, and close the log."""
         self.finish()
         self._log.close()
+
+    def count(self) -> int:
+        """How many pieces of output have come so far: it grows whenever the agent writes."""
+        return self._pieces
 
     @property
     def stdout(self) -> str:

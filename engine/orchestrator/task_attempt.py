@@ -18,6 +18,7 @@ from engine.orchestrator.artifacts import MissingArtifactError
 from engine.orchestrator.attempt import AttemptMoves, Unit
 from engine.orchestrator.capture import OutputCapture
 from engine.orchestrator.context import RunContext
+from engine.orchestrator.monitoring import AgentMonitor
 from engine.orchestrator.outcome import Outcome, failed
 from engine.orchestrator.results import judge
 from engine.orchestrator.shielding import uncancelled
@@ -40,6 +41,15 @@ class TaskAttempt:
         self._agent = naming.agent_name(run.run_id, unit.step.id, unit.item, number)
         self._log = naming.log_path(run.run_id, unit.step.id, unit.item, number)
         self._over = True  # no agent of ours can be running (now)
+        self._end: Exit | None = None
+        self._monitor = AgentMonitor(
+            run.services.backend,
+            run.services.clock,
+            self._agent,
+            profiled=run.plan.profiling,
+            silence=run.services.settings.silence_warning,
+            warn=lambda message: run.warn(message, *self._where),
+        )
 
     def prepare(self) -> Event:
         """Render the task; see `Attempt`."""
@@ -94,7 +104,9 @@ class TaskAttempt:
 
     def finished(self, outcome: Outcome, *, kept: bool) -> Event:
         """The event of its end; see `Attempt`."""
-        return self._moves.finished(outcome, kept=kept)
+        if (series := self._monitor.series) is not None:
+            self._run.record(self._run.event(EventType.ATTEMPT_SAMPLED, *self._where, self.number, **series))
+        return self._moves.finished(outcome, kept=kept, usage=self._monitor.usage(self._end))
 
     async def discard(self) -> None:
         """Remove a half-made agent; see `Attempt`."""
@@ -161,6 +173,7 @@ class TaskAttempt:
     ) -> Outcome:
         """Wait for the end within the step's timeout, judge it, tell Redis."""
         timeout = self._unit.step.timeout
+        self._monitor.begin(capture.count, elapsed=elapsed)
         try:
             end, told, stopped = await self._race(
                 completion, None if timeout is None else max(0.0, timeout - elapsed)
@@ -233,7 +246,7 @@ class TaskAttempt:
             if not ended.done():
                 stopped = True
                 await self._stop()
-            end = await ended
+            self._end = end = await ended
             self._over = True
             return end, await self._told(announced), stopped
         finally:
@@ -266,6 +279,7 @@ class TaskAttempt:
 
     async def _wind_up(self, capture: OutputCapture) -> None:
         """Stop the agent unless its end has been seen, then close the log."""
+        self._monitor.end()
         try:
             if not self._over:
                 await self._stop()

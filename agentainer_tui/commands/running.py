@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from agentainer_tui.commands.documents import find_workflow, load_plan
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.commands.parser import BACKENDS
 from engine.errors import UsageError
+from engine.strict_json import parse
 
 if TYPE_CHECKING:
     from engine.facade import Engine
@@ -77,9 +77,13 @@ def given_params(pairs: list[str], file: str | None) -> dict[str, Any]:
 
 def _params_of_file(file: Path) -> dict[str, Any]:
     try:
-        params = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        params = parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"--params {file}: cannot be read: {(error.strerror or str(error)).lower()}"
+        ) from None
+    except ValueError as error:
         raise UsageError(f"--params {file}: cannot be read as JSON: {error}") from None
     if not isinstance(params, dict):
-        raise UsageError(f"--params {file}: expected a JSON object, found {type(params).__name__}")
+        raise UsageError(f'--params {file}: expected a JSON object such as {{"name": "value"}}')
     return params

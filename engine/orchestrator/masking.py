@@ -79,11 +79,7 @@ class Masker:
         return text if masked == data else masked.decode("utf-8", "surrogatepass")
 
     def mask_json(self, value: Any) -> Any:
-        """A JSON value with every secret in its texts, keys and numbers replaced.
-
-        Raises:
-            RecursionError: it is nested too deeply.
-        """
+        """A JSON value with every secret in its texts, keys and numbers replaced."""
         if not self._patterns:
             return value
         if isinstance(value, str):

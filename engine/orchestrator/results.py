@@ -5,9 +5,8 @@ Pure functions: no I/O, no clock.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 from engine.agents.backend import Exit
 from engine.errors import Reason
@@ -15,21 +14,9 @@ from engine.events import StepStatus
 from engine.orchestrator.masking import Masker
 from engine.orchestrator.outcome import Outcome, failed
 from engine.state.store import TaskOutcome
+from engine.strict_json import parse
 
 _PREVIEW = 200
-
-
-def parse_json(text: str) -> Any:
-    """Parse strict JSON: `NaN` and `Infinity` are refused, since nothing else could read them back.
-
-    Raises:
-        ValueError: not one JSON value.
-    """
-    return json.loads(text, parse_constant=_refuse_constant)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def result_of_output(stdout: str) -> Any:
@@ -38,8 +25,8 @@ def result_of_output(stdout: str) -> Any:
     if not text:
         return None
     try:
-        return parse_json(text)
-    except (ValueError, RecursionError):
+        return parse(text)
+    except ValueError:
         return stdout.rstrip("\r\n")
 
 
@@ -58,11 +45,8 @@ def judge(
         masker: knows the secrets.
     """
     outcome = _judge(end, told, stdout, stderr_tail, stopped=stopped, masker=masker)
-    try:
-        result = masker.mask_json(outcome.result)
-    except RecursionError:
-        return failed(Reason.BAD_RESULT, "the result is nested too deeply", exit_code=outcome.exit_code)
-    return replace(outcome, result=result, error=outcome.error and masker.mask_text(outcome.error))
+    error = outcome.error and masker.mask_text(outcome.error)
+    return replace(outcome, result=masker.mask_json(outcome.result), error=error)
 
 
 def _judge(
@@ -92,8 +76,8 @@ def _success(told: TaskOutcome, stdout: str, code: int, masker: Masker) -> Outco
     if told.result is None:
         return Outcome(StepStatus.COMPLETED, result=result_of_output(stdout), exit_code=code)
     try:
-        return Outcome(StepStatus.COMPLETED, result=parse_json(told.result), exit_code=code)
-    except (ValueError, RecursionError) as error:
+        return Outcome(StepStatus.COMPLETED, result=parse(told.result), exit_code=code)
+    except ValueError as error:
         preview = masker.mask_text(told.result)[:_PREVIEW]
         return failed(
             Reason.BAD_RESULT,

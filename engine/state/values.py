@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NoReturn
 
 from engine.clock import isoformat
 from engine.errors import StateStoreError
 from engine.state import keys
 from engine.state.store import JSON, TaskOutcome, TaskRecord
+from engine.strict_json import parse
 
 ERROR_LIMIT = 64 * 1024
 """Bytes of an error text that are read."""
@@ -68,20 +68,17 @@ def bounded(data: bytes, where: str) -> bytes:
 def decode(data: bytes) -> JSON:
     """A value of the shared state: the JSON that it is, else its text.
 
-    JSON that could not be written down again (`NaN`, lone surrogates) counts as text.
+    JSON that could not be written down again (`NaN`, lone surrogates, what is nested without measure) counts
+    as text.
     """
     text = data.decode("utf-8", errors="replace")
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = parse(text)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+    except ValueError:
         return text
     return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def decode_name(data: bytes) -> str:

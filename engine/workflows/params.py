@@ -10,6 +10,7 @@ from copy import deepcopy
 from typing import Any
 
 from engine.errors import UsageError
+from engine.strict_json import DEEPEST, is_too_deep, parse
 from engine.workflows.compiling import At, Compiler
 from engine.workflows.conditions import kind_of, same
 from engine.workflows.documents import ParamDocument
@@ -130,6 +131,8 @@ def read_param(spec: ParamSpec, given: Any) -> Any:
         ValueError: it does not fit; says what was found and expected.
     """
     value = _from_text(spec, given) if isinstance(given, str) else given
+    if is_too_deep(value):
+        raise ValueError(f"the value is nested more than {DEEPEST} levels deep: make it flatter")
     if not _fits(value, spec.type):
         raise ValueError(f"found {kind_of(value)}, expected {_ARTICLE[spec.type]}")
     if complaint := _complaint(value):
@@ -162,14 +165,10 @@ def _from_text(spec: ParamSpec, text: str) -> Any:
             raise ValueError(f"found {show(text)}, expected true or false: write {spec.name}={meant}")
         case "array" | "object":
             try:
-                return json.loads(text, parse_constant=_no_constant)
-            except (ValueError, RecursionError) as error:
+                return parse(text)
+            except ValueError as error:
                 raise ValueError(f"found {show(text)}, expected {expected}: {error}") from None
     raise ValueError(f"found {show(text)}, expected {expected}")
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _complaint(value: Any) -> str:

@@ -67,6 +67,21 @@ def test_a_result_that_is_no_object_stays_with_its_step(tmp_path: Path, printed:
     assert inputs["b"] == inputs["a"]
 
 
+@pytest.mark.parametrize("printed", ["[" * 900 + "]" * 900, '{"a": 1e400}', '{"a":' * 400 + "1" + "}" * 400])
+def test_what_no_walk_and_no_other_program_could_read_is_a_text(tmp_path: Path, printed: str) -> None:
+    async def story(world: World) -> RunDetail:
+        async def write(spec: AgentSpec) -> None:
+            await world.store.rpush(spec.identity.run_id, "parts", printed)
+
+        world.backend._behaviour = lambda spec: Script(stdout=printed, action=write)
+        return await world.run(CHAIN)
+
+    end = in_world(tmp_path, story)
+
+    assert (end.run.status, step_of(end, "a").result) == ("completed", printed)
+    assert end.state["parts"] == [printed] * 3
+
+
 def test_reserved_names_are_left_out_of_what_is_merged_with_a_warning(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         end = await world.run(CHAIN)

@@ -134,6 +134,8 @@ def test_all_problems_are_named_at_once_with_what_there_is() -> None:
         ("items", "[NaN]", "NaN is not JSON"),
         ("items", "[1e999]", "too large"),
         ("items", "[" * 100_000, "expected a JSON list"),
+        ("items", "[" * 900 + "]" * 900, "nested more than 100 levels deep"),
+        ("items", json.loads("[" * 400 + "]" * 400), "nested more than 100 levels deep: make it flatter"),
         ("loud", 1, "expected true or false"),
         ("loud", "0", "write loud=false"),
         ("mode", "", "expected one of fast, slow"),

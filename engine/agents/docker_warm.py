@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from engine.agents.backend import AgentSpec
@@ -10,6 +11,8 @@ from engine.agents.docker_exec import ExecAgent
 from engine.agents.docker_resident import ImageConfig
 from engine.agents.docker_shell import ShellAgent
 from engine.agents.warm import UnfitError
+
+_log = logging.getLogger("agentainer")
 
 _Way = Callable[[DockerBackend, str, ImageConfig], ShellAgent | ExecAgent]
 
@@ -40,8 +43,9 @@ class DockerWarmMaker:
     async def make(self, spec: AgentSpec, name: str) -> ShellAgent | ExecAgent:
         """See `WarmMaker`."""
         assert spec.image is not None, "checked when the task was prepared"
-        image = await self._image(spec.image)
-        known = self._ways.get(spec.image)
+        digest = spec.image
+        image = await self._image(digest)
+        known = self._ways.get(digest)
         why: list[str] = []
         for way in (known,) if known else _WAYS:
             agent = way(self._backend, name, image)
@@ -50,9 +54,10 @@ class DockerWarmMaker:
             except UnfitError as error:
                 why.append(str(error))
                 continue
-            self._ways[spec.image] = way
+            self._ways[digest] = way
             return agent
-        raise UnfitError(f"the image has no usable shell and no Python: {why[0]}")
+        _log.info("no warm agents of %s: %s", digest, "; ".join(why))
+        raise UnfitError("the image has neither a usable shell nor Python")
 
     async def _image(self, digest: str) -> ImageConfig:
         if digest not in self._images:

@@ -26,7 +26,9 @@ from engine.agents.backend import Stream
 
 # Written in what every POSIX shell knows, without a process of its own where nothing is to be done.
 # `_a_l` is set to the names in a directory; `_a_x` to the path of a program.
+# Its own remarks, as on a task that was killed, are nobody's output: standard error is put aside as 3.
 PRELUDE = r"""
+exec 3>&2 2>/dev/null
 _a_n='
 '
 _a_list() {
@@ -75,8 +77,8 @@ _a_none() {
   exit "$1"
 }
 _a_ended() {
-  kill -9 -1 2>/dev/null
-  echo "$1:E:$2" >&2
+  kill -9 -1
+  echo "$1:E:$2" >&3
   echo "$1:E:$2"
   times
   echo "$1:T"
@@ -89,12 +91,12 @@ _a_clean() {
   [ -z "$HOME" ] || [ "$HOME" = / ] || _a_sweep "$HOME" "$_a_home" || _a_b="$_a_b its home"
   [ "$_a_cwd" = "$HOME" ] || _a_sweep "$_a_cwd" "$_a_work" || _a_b="$_a_b its working directory"
   echo "$1:C:$_a_b"
-} 2>/dev/null
+}
 _a_list /tmp; _a_tmp=$_a_l
 _a_list /var/tmp; _a_vartmp=$_a_l
 _a_list /dev/shm; _a_shm=$_a_l
 _a_list "${HOME:-/}"; _a_home=$_a_l
-_a_s=$( (PATH=/nowhere; exec true) 2>/dev/null && echo yes)
+_a_s=$( (PATH=/nowhere; exec true) && echo yes)
 """
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -154,7 +156,7 @@ set -- {argv}
 _a_find {path} "$1" || _a_none $?
 unset PWD OLDPWD SHLVL
 {exports}_a_become "$@"
-) </dev/null
+) </dev/null 2>&3 3>&-
 _a_ended '{mark}' "$?"
 """
     return text.encode("utf-8", "surrogateescape")

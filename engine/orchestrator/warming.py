@@ -16,6 +16,7 @@ def warm_up(run: RunContext) -> None:
     pools = run.services.pools
     if pools is None:
         return
+    seen = set()
     for step in run.plan.steps.values():
         if step.pool is None or not step.pool.warm_up or step.task is None or step.id in run.outcomes:
             continue
@@ -23,4 +24,8 @@ def warm_up(run: RunContext) -> None:
             spec = container_spec(run, Unit(step), 1, run.scope())
         except InputError:
             continue
-        pools.warm_up(spec, max(1, step.pool.min_size))
+        # Steps that share a pool, and agents, ask for these once.
+        alike = spec.pool, spec.image, spec.limits, spec.network, spec.mounts, spec.user, spec.privileged
+        if alike not in seen:
+            seen.add(alike)
+            pools.warm_up(spec, max(1, step.pool.min_size))

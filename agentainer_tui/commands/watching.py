@@ -19,6 +19,7 @@ from agentainer_tui.model import reduce_all
 from agentainer_tui.text import clean, duration, fit
 from agentainer_tui.views import RunView
 from engine.clock import isoformat
+from engine.errors import Severity
 from engine.events import Event, EventType
 from engine.facade import Engine
 
@@ -64,6 +65,7 @@ async def _until_interrupted(engine: Engine, interruptions: Interruptions) -> in
             asyncio.create_task(narrator.tell_runs(events)),
             asyncio.create_task(narrator.tell_schedules()),
         ]
+        errors = asyncio.create_task(narrator.tell_errors())  # ends when the directory is gone
         asked = asyncio.create_task(interruptions.asked.wait())
         try:
             await asyncio.wait({asked, *telling}, return_when=asyncio.FIRST_COMPLETED)
@@ -73,9 +75,9 @@ async def _until_interrupted(engine: Engine, interruptions: Interruptions) -> in
                         told.result()  # why nothing more can be told
             return await _end(engine, interruptions)
         finally:
-            for task in (asked, *telling):
+            for task in (asked, errors, *telling):
                 task.cancel()
-            await asyncio.wait({asked, *telling})
+            await asyncio.wait({asked, errors, *telling})
 
 
 async def _end(engine: Engine, interruptions: Interruptions) -> int:
@@ -106,6 +108,7 @@ class Narrator:
         self._engine = engine
         self._views: dict[str, RunView] = {}
         self._said: dict[Path, tuple[object, ...]] = {}
+        self._errors: dict[Path, str] = {}
 
     async def begin(self) -> None:
         """Say what there is: interrupted runs that go on, and the next time of every schedule."""
@@ -113,6 +116,7 @@ class Narrator:
             view = await self._view(run_id)
             _line(datetime.now(UTC), view.workflow, run_id, "goes on", "it was interrupted earlier")
         self._say_schedules()
+        self._say_errors()
         if not self._engine.schedules():
             _note("no workflow here has a schedule; watching for one")
 
@@ -126,6 +130,12 @@ class Narrator:
         while True:
             await self._engine.schedules_changed()
             self._say_schedules()
+
+    async def tell_errors(self) -> None:
+        """Tell of files with errors: what has a schedule in there is not known, or is that of before."""
+        assert self._engine.catalog is not None, "a directory is watched"
+        async for _ in self._engine.catalog.changes():
+            self._say_errors()
 
     async def _tell(self, event: Event) -> None:
         view = reduce_all(self._views.get(event.run_id) or await self._view(event.run_id), (event,))
@@ -154,6 +164,20 @@ class Narrator:
         for path in self._said.keys() - {one.path for one in schedules}:
             del self._said[path]
             _note(f"{path.name} has no schedule any more")
+
+    def _say_errors(self) -> None:
+        assert self._engine.catalog is not None, "a directory is watched"
+        errors = {
+            entry.path: next(str(problem) for problem in entry.problems if problem.severity is Severity.ERROR)
+            for entry in self._engine.catalog.entries
+            if entry.broken
+        }
+        for path, error in errors.items():
+            if self._errors.get(path) != error:
+                _note(
+                    f"{path.name} has errors and does not run before they are put right: {first_line(error)}"
+                )
+        self._errors = errors
 
 
 def _say(one: Scheduled) -> None:

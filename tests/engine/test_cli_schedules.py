@@ -35,6 +35,18 @@ def test_watch_tells_the_next_times_and_ends_well_when_nothing_runs(line: Comman
     assert watch.wait() == 0
 
 
+def test_watch_tells_which_files_have_errors_also_later_ones(line: CommandLine) -> None:
+    line.write("bad.yaml", "name: bad\nsteps: 5\n")
+    watch = line.start("watch")
+    assert "bad.yaml:2:8" in watch.wait_for("bad.yaml has errors and does not run before they are put right")
+    line.write("worse.yaml", "- 1\n")
+    assert "worse.yaml:1:1" in watch.wait_for("worse.yaml has errors")
+    line.write("bad.yaml", FAR)
+    watch.wait_for("(0 0 1 1 *, UTC)")
+    watch.signal(signal.SIGINT)
+    assert watch.wait() == 0
+
+
 def scheduled_before(home: Path, workflow: str) -> None:
     """Have the history say that a schedule started a workflow three hours ago."""
     time = datetime.now(UTC) - timedelta(hours=3)

@@ -32,6 +32,7 @@ class SampleFeed:
         if task is None or task.done():
             task = self._task = asyncio.create_task(self._run(self._closing), name="samples")
             task.add_done_callback(lambda _: self._tell())
+            self._newest = None
         self._watchers += 1
         seen: Sample | None = None
         try:
@@ -54,7 +55,6 @@ class SampleFeed:
     async def _run(self, earlier: asyncio.Task[None] | None) -> None:
         if earlier is not None:
             await asyncio.wait({earlier})
-        self._newest = None
         async with aclosing(self._source()) as samples:
             async for sample in samples:
                 self._newest = sample

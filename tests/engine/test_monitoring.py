@@ -23,9 +23,10 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 LOOKS = [1, 2, 4, 8, 16, 32, 62, 92, 122]
 
 
-def busy(
-    cores: float = 1.0, memory: Callable[[float], int] = lambda second: 1000
-) -> Callable[[float], Sample]:
+Samples = Callable[[float], Sample]
+
+
+def busy(cores: float = 1.0, memory: Callable[[float], int] = lambda second: 1000) -> Samples:
     """What an agent uses that keeps so many CPUs busy."""
     return lambda second: Sample(
         MOMENT + timedelta(seconds=second), cores * second, memory(second), network_in=int(10 * second)

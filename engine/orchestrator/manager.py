@@ -326,6 +326,13 @@ class Orchestrator:
         if self.queue.is_waiting(begin.run_id):
             why = "schedule" if begin.waits_for_schedule else "max_active_runs"
             context.record(context.event(EventType.RUN_QUEUED, why=why))
+            if (other := self.queue.waits_in_vain_for(begin.run_id)) is not None:
+                message = (
+                    f"it would wait for ever for run {other}, of which a part waits for a run that this is a "
+                    "part of: raise max_active_runs, or do not let these workflows run each other"
+                )
+                context.request_stop(Stop(Reason.INVALID_DEFINITION, message))
+                self.queue.withdraw(begin.run_id)
 
     async def _in_turn(self, executor: RunExecutor) -> RunStatus:
         run_id = executor.context.run_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 
@@ -37,6 +37,7 @@ class RunQueue:
         self._places: dict[str, Place] = {}
         self._active: defaultdict[str, dict[str, Place]] = defaultdict(dict)
         self._waiting: defaultdict[str, dict[str, Place]] = defaultdict(dict)
+        self._parts_waiting: Counter[str] = Counter()  # of each run, how many parts of it wait
 
     def enter(
         self,
@@ -61,6 +62,7 @@ class RunQueue:
             self._start(place)
         else:
             self._waiting[workflow][run_id] = place
+            self._parts_waiting.update(place.ancestors)
 
     def leave(self, run_id: str) -> None:
         """A run is over, or will not start: those behind it move up."""
@@ -68,7 +70,7 @@ class RunQueue:
         if place is None:
             return
         self._active[place.workflow].pop(run_id, None)
-        self._waiting[place.workflow].pop(run_id, None)
+        self._stop_waiting(place)
         self._move_up(place.workflow)
         # What was a part of it cannot outlive it; places that were only reserved have nobody else to leave.
         for part in [other for other in self._places.values() if run_id in other.ancestors]:
@@ -77,7 +79,7 @@ class RunQueue:
     def withdraw(self, run_id: str) -> None:
         """Take a run that waits out of the queue: it may go on at once, only to end."""
         place = self._places.get(run_id)
-        if place is not None and self._waiting[place.workflow].pop(run_id, None) is not None:
+        if place is not None and self._stop_waiting(place):
             place.turn.set()
             self._move_up(place.workflow)
 
@@ -89,6 +91,24 @@ class RunQueue:
         """Whether a run has not had its turn yet."""
         place = self._places.get(run_id)
         return place is not None and run_id in self._waiting[place.workflow]
+
+    def waits_in_vain_for(self, run_id: str) -> str | None:
+        """The run whose end one waits for, though that cannot end before this one; None if there is none.
+
+        Such a circle closes when a part of a run begins to wait, so that is when to ask.
+        """
+        place = self._places.get(run_id)
+        if place is None or not self.is_waiting(run_id):
+            return None
+        ahead = self._active[place.workflow].keys() - place.ancestors
+        if not any(map(self._parts_waiting.get, ahead)):
+            return None
+        going = set[str]()
+        while more := {one.run_id for one in self._still_waiting(going) if self._will_go(one, going)}:
+            going |= more
+        if run_id in going:
+            return None
+        return next(other for other in ahead if not self._will_end(other, going))
 
     def scheduled(self, workflow: str) -> tuple[list[str], list[str]]:
         """The runs that a workflow's schedule has started: those that are active, those that wait."""
@@ -132,8 +152,37 @@ class RunQueue:
         self._active[place.workflow][place.run_id] = place
         place.turn.set()
 
+    def _stop_waiting(self, place: Place) -> bool:
+        if self._waiting[place.workflow].pop(place.run_id, None) is None:
+            return False
+        self._parts_waiting.subtract(place.ancestors)
+        for ancestor in place.ancestors:
+            if not self._parts_waiting[ancestor]:
+                del self._parts_waiting[ancestor]
+        return True
+
+    def _still_waiting(self, going: set[str]) -> list[Place]:
+        return [p for some in self._waiting.values() for p in some.values() if p.run_id not in going]
+
+    def _will_end(self, run_id: str, going: set[str]) -> bool:
+        """Whether an active run comes to its end once those in `going` have had their turn."""
+        if not self._parts_waiting.get(run_id):
+            return True
+        return all(run_id not in place.ancestors for place in self._still_waiting(going))
+
+    def _will_go(self, place: Place, going: set[str]) -> bool:
+        """Whether a place has its turn once those in `going` have had theirs."""
+        stay = [
+            self._places[run_id]
+            for run_id in self._active[place.workflow].keys() - place.ancestors
+            if not self._will_end(run_id, going)
+        ]
+        if place.alone and any(other.scheduled for other in stay):
+            return False
+        return not place.limit or len(stay) < place.limit
+
     def _move_up(self, workflow: str) -> None:
         for place in list(self._waiting[workflow].values()):
             if self._has_room(place):
-                del self._waiting[workflow][place.run_id]
+                self._stop_waiting(place)
                 self._start(place)

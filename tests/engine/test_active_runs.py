@@ -215,3 +215,41 @@ def test_after_a_crash_a_child_that_ran_goes_before_runs_that_waited(tmp_path: P
         assert (child.run.finished_at or "") <= await begun(world, waiting)
 
     in_world(tmp_path, story, lambda spec: TEN)
+
+
+# Files whose names say nothing of the workflows in them: to run `runs_one` is to run a workflow `one`.
+CROSSED = PARENT.replace("name: parent", "name: %s\nconfig: {max_active_runs: 1}").replace(
+    "_name: child", "_name: %s"
+)
+RUNS = {f"runs_{name}": ONE.replace("name: one", f"name: {name}") for name in ("one", "two", "three", "four")}
+
+
+def test_runs_whose_parts_would_wait_for_each_others_ends_do_not_wait_for_ever(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.library |= RUNS
+        one = await world.start(CROSSED % ("one", "runs_two"))
+        two = await world.start(CROSSED % ("two", "runs_one"))
+        ended = [await world.finish(run_id) for run_id in (one, two)]
+
+        assert sorted(detail.run.status for detail in ended) == ["completed", "failed"]
+        (failed,) = (detail for detail in ended if detail.run.status == "failed")
+        other = one if failed.run.id == two else two
+        child = await world.finish(child_of(failed.run.id))
+        assert child.run.reason == "invalid_definition"
+        assert f"it would wait for ever for run {other}, of which " in (child.run.error or "")
+        assert failed.run.error == f"step 'sub' failed: child run {child.run.id}: {child.run.error}"
+
+    in_world(tmp_path, story, lambda spec: TEN)
+
+
+def test_a_part_that_waits_for_a_run_whose_part_can_go_on_just_waits(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.library |= RUNS
+        # `two` waits within for `three`, which ends by itself; so does then `two`, and `one` goes on.
+        names = [("three", "runs_four"), ("two", "runs_three"), ("one", "runs_two")]
+        runs = [await world.start(CROSSED % pair) for pair in names]
+        assert [(await world.finish(run_id)).run.status for run_id in runs] == ["completed"] * 3
+        for run_id in runs[1:]:
+            assert EventType.RUN_QUEUED in await types(world, child_of(run_id))
+
+    in_world(tmp_path, story, lambda spec: TEN)

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Awaitable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from engine.agents.backend import AgentIdentity, AgentPhase, AgentSpec, Backend, Exit, Stream
+from engine.agents.backend import AgentIdentity, AgentPhase, AgentSpec, Backend, Exit, Sample, Stream
 from engine.errors import BackendError, Reason
 
 T = TypeVar("T")
@@ -477,6 +477,62 @@ class BackendContract:
         _, sink = await self.end_of(backend, spec)
         assert sink.text().decode() == f"{place}\n"
         assert await soon(backend.collect(spec.name, "here", tmp_path / "kept", limit=100)) == 5
+
+    # -- what it uses ---------------------------------------------------------------------------------
+
+    async def test_an_agent_that_works_is_seen_to_work_until_it_ends(
+        self, backend: Backend, instance: str, image: str | None
+    ) -> None:
+        spec = make_spec(instance, "echo ready; while :; do :; done", image)
+        sink = await begin(backend, spec)
+        await sink.says(b"ready\n")
+        seen: list[Sample] = []
+
+        async def watch() -> None:
+            async with aclosing(backend.samples(spec.name)) as samples:
+                async for sample in samples:
+                    seen.append(sample)
+                    if len(seen) == 3:
+                        await backend.kill(spec.name)
+
+        await soon(watch())
+        assert len(seen) >= 3
+        cpu = [sample.cpu_seconds for sample in seen]
+        assert cpu[0] < cpu[1] < cpu[2]
+        passed = (seen[2].time - seen[0].time).total_seconds()
+        assert cpu[2] - cpu[0] <= passed * 1.5, "one shell keeps no more than one CPU busy"
+        assert all(0 < sample.memory < 1 << 30 for sample in seen)
+        assert all(sample.pids and sample.pids >= 1 for sample in seen[:3])
+        assert await soon(backend.sample(spec.name)) is None
+
+    async def test_several_watchers_and_a_single_look_see_the_same_agent(
+        self, backend: Backend, instance: str, image: str | None
+    ) -> None:
+        spec = make_spec(instance, "echo ready; while :; do :; done", image)
+        sink = await begin(backend, spec)
+        await sink.says(b"ready\n")
+
+        async def two() -> list[Sample]:
+            async with aclosing(backend.samples(spec.name)) as samples:
+                return [await anext(samples), await anext(samples)]
+
+        first, second, look = await soon(asyncio.gather(two(), two(), backend.sample(spec.name)))
+        for found in (first, second):
+            assert found[0].cpu_seconds < found[1].cpu_seconds
+        assert look is not None and look.memory > 0
+        await soon(backend.kill(spec.name))
+
+    async def test_of_what_does_not_run_nothing_is_seen(
+        self, backend: Backend, instance: str, image: str | None
+    ) -> None:
+        ended = make_spec(instance, "true", image)
+        await self.end_of(backend, ended)
+        created = make_spec(instance, "true", image)
+        await soon(backend.create(created, Recording()))
+        for name in (ended.name, created.name, f"agentainer-{instance}-never"):
+            assert await soon(backend.sample(name)) is None
+            assert [sample async for sample in backend.samples(name)] == []
+            backend.listen(name, lambda notice: None)
 
     # -- being found ----------------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import io
 import os
 
 import pytest
@@ -57,6 +59,16 @@ def image(name: str) -> str:
         if os.environ.get("REQUIRE_DOCKER") == "1":
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
+
+
+def variant(*instructions: str) -> str:
+    """The reference of an image that is busybox with these instructions of a Dockerfile on top."""
+    lines = "\n".join((f"FROM {image('busybox')}", *instructions))
+    reference = f"agentainer-test/variant:{hashlib.sha256(lines.encode()).hexdigest()[:12]}"
+    dockerfile = io.BytesIO(lines.encode())
+    for line in client().build(fileobj=dockerfile, tag=reference, rm=True, decode=True):
+        assert "error" not in line, line
+    return reference
 
 
 def containers_of(instance: str) -> list[str]:

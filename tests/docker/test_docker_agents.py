@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import io
 import secrets
 from typing import Any
 
@@ -118,7 +116,7 @@ async def test_network_none_has_nothing_but_loopback(
 async def test_the_image_s_own_command_runs_when_the_step_has_none(
     backend: DockerBackend, instance: str
 ) -> None:
-    reference = _variant('ENTRYPOINT ["busybox"]', 'CMD ["echo", "own"]')
+    reference = docker_images.variant('ENTRYPOINT ["busybox"]', 'CMD ["echo", "own"]')
     own = make_spec(instance, None, reference)
     sink = await begin(backend, own)
     await soon(backend.wait(own.name))
@@ -134,23 +132,13 @@ async def test_the_image_s_own_command_runs_when_the_step_has_none(
 
 
 async def test_the_image_s_stop_signal_is_what_stop_sends(backend: DockerBackend, instance: str) -> None:
-    reference = _variant("STOPSIGNAL SIGUSR1")
+    reference = docker_images.variant("STOPSIGNAL SIGUSR1")
     script = "trap 'exit 9' USR1; echo ready; while :; do sleep 0.05; done"
     spec = make_spec(instance, script, reference)
     sink = await begin(backend, spec)
     await sink.says(b"ready\n")
     await soon(backend.stop(spec.name, 50))
     assert (await soon(backend.wait(spec.name))).code == 9
-
-
-def _variant(*instructions: str) -> str:
-    """The busybox image with another configuration; the engine caches it."""
-    lines = "\n".join((f"FROM {docker_images.image('busybox')}", *instructions))
-    reference = f"agentainer-test/variant:{hashlib.sha256(lines.encode()).hexdigest()[:12]}"
-    dockerfile = io.BytesIO(lines.encode())
-    for line in docker_images.client().build(fileobj=dockerfile, tag=reference, rm=True, decode=True):
-        assert "error" not in line, line
-    return reference
 
 
 # -- ends -------------------------------------------------------------------------------------------------

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from engine.agents.backend import BackendFacts
+from engine.agents import host
+from engine.agents.backend import BackendFacts, Limits
 from engine.errors import DocumentError, Problem
 from engine.orchestrator.permissions import objections
 from engine.orchestrator.secrets import NO_SECRETS, Secrets, read_secrets
 from engine.settings import Settings
 from engine.workflows.plan import Plan, PlanStep
+
+_NOWHERE = (0, 0)
 
 
 def check_admission(plan: Plan, facts: BackendFacts, settings: Settings) -> None:
@@ -20,10 +23,10 @@ def check_admission(plan: Plan, facts: BackendFacts, settings: Settings) -> None
         DocumentError: with every reason why the run could not succeed, by step.
     """
     problems = [
-        Problem(member.path or member.workflow, 0, 0, f"step {step.id!r}: {message}")
+        Problem(member.path or member.workflow, *place, f"step {step.id!r}: {message}")
         for member in _family(plan)
         for step in member.steps.values()
-        for message in _objections(step, member, facts, settings)
+        for place, message in _objections(step, member, facts, settings)
     ]
     if problems:
         raise DocumentError(tuple(dict.fromkeys(problems)))
@@ -59,24 +62,24 @@ def _family(plan: Plan) -> Iterator[Plan]:
                     yield from _family(sub.inline)
 
 
-def _objections(step: PlanStep, plan: Plan, facts: BackendFacts, settings: Settings) -> list[str]:
+def _objections(
+    step: PlanStep, plan: Plan, facts: BackendFacts, settings: Settings
+) -> Iterator[tuple[tuple[int, int], str]]:
+    """Why a step could not succeed here, each with its line and column where these are known."""
     task = step.task
     if task is None:
-        return []
-    found = objections(task, plan.path, settings, facts)
+        return
+    for message in objections(task, plan.path, settings, facts):
+        yield _NOWHERE, message
     if facts.name == "process" and task.command is None:
-        found.append(
+        yield (
+            _NOWHERE,
             "has no command, and a local process needs one (only a container image brings its own): "
-            "give it a `command`, or run it with --backend docker"
+            "give it a `command`, or run it with --backend docker",
         )
     if facts.name == "docker" and task.image is None:
-        found.append("has no image, which the Docker backend needs: give it an `image`")
-    limits = task.limits
-    if not facts.enforces_limits:
-        return found
-    if limits.nano_cpus is not None and facts.cpus and limits.nano_cpus > facts.cpus * 1_000_000_000:
-        found.append(f"wants {limits.nano_cpus / 1e9:g} CPUs, this machine has {facts.cpus}")
-    if limits.memory_bytes is not None and facts.memory_bytes and limits.memory_bytes > facts.memory_bytes:
-        wanted, there = limits.memory_bytes / 2**20, facts.memory_bytes / 2**20
-        found.append(f"wants {wanted:.0f} MiB of memory, this machine has {there:.0f} MiB")
-    return found
+        yield _NOWHERE, "has no image, which the Docker backend needs: give it an `image`"
+    limits = Limits(task.limits.nano_cpus, task.limits.memory_bytes, task.limits.gpus)
+    for objection in host.objections(limits, facts):
+        place = task.limits.places.get(objection.limit, _NOWHERE)
+        yield place, f"{objection.message}: {objection.hint}"

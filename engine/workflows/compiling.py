@@ -245,6 +245,10 @@ class Compiler:
         """Note an error at a path of the tree."""
         self.findings.error(locate(self.tree, at), message)
 
+    def place(self, at: At) -> Position:
+        """Line and column of the text at a path of the tree."""
+        return locate(self.tree, at)
+
     def line(self, at: At) -> int:
         """The line of the text at a path of the tree."""
         return locate(self.tree, at).line

@@ -47,11 +47,16 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ResourceLimits:
-    """Limits of one agent; None is no limit."""
+    """Limits of one agent; None is no limit.
+
+    `places` are the lines and columns of those that the document has, by their names there (`cpu_limit`), for
+    problems that only the machine knows of.
+    """
 
     nano_cpus: int | None = None
     memory_bytes: int | None = None
     gpus: int | None = None
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

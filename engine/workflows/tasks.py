@@ -39,12 +39,11 @@ def plan_task(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> T
             at,
             f"the step {quoted(draft.id)} has nothing to run: give it an `image`, a `command`, or both",
         )
-    inherited = draft.parent.document.resource_limits if draft.parent else None
     return TaskPlan(
         image=_plan_image(draft, compiler),
         command=_plan_command(draft, compiler),
         env=_plan_environment(draft, compiler),
-        limits=_limits(step.resource_limits, inherited, document.config.resource_limits),
+        limits=_limits(draft, document.config, compiler),
         redis_access=step.redis_access,
         network=plan_network(step, at, compiler),
         pull_policy=step.pull_policy,
@@ -166,10 +165,19 @@ def plan_timeout(draft: Draft) -> float | None:
     return (draft.parent.document.timeout if own is None and draft.parent else own) or None
 
 
-def _limits(*documents: LimitsDocument | None) -> ResourceLimits:
-    values = _merged(documents)
+def _limits(draft: Draft, config: ConfigDocument, compiler: Compiler) -> ResourceLimits:
+    """Each limit from the nearest of step, parent and config that has it, and where that stands."""
+    sources: list[tuple[LimitsDocument | None, At]] = [
+        (one.document.resource_limits, one.at) for one in (draft, draft.parent) if one is not None
+    ]
+    sources.append((config.resource_limits, ("config",)))
+    values = _merged(limits for limits, _ in sources)
+    places: dict[str, tuple[int, int]] = {}
+    for limits, at in sources:
+        for name in limits.model_fields_set if limits is not None else ():
+            places.setdefault(name, compiler.place((*at, "resource_limits", name)))
     return ResourceLimits(
-        values.get("cpu_limit"), values.get("memory_limit"), values.get("gpu_limit") or None
+        values.get("cpu_limit"), values.get("memory_limit"), values.get("gpu_limit") or None, places
     )
 
 

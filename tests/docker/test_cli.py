@@ -84,3 +84,33 @@ def test_ctrl_c_twice_ends_a_container_that_ignores_the_first(line: CommandLine,
     assert live.wait() == 130
     assert logs.wait() == 0
     assert containers(line) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ("{gpu_limit: 1}", ["w.yaml:7:34:", "gpu_limit is 1", "no GPU runtime"]),
+        ("{memory_limit: 1Mi}", ["w.yaml:7:37:", "smallest limit is 6Mi"]),
+        ("{memory_limit: 900Ti}", ["w.yaml:7:37:", "memory_limit is 943,718,400 MiB"]),
+        ("{cpu_limit: 4000}", ["w.yaml:7:34:", "cpu_limit is 4000 CPUs"]),
+    ],
+)
+def test_a_limit_that_the_machine_cannot_give_is_refused_before_anything_starts(
+    line: CommandLine, busybox_image: str, limits: str, words: list[str]
+) -> None:
+    if "gpu" in limits and "nvidia" in docker_images.client().info()["Runtimes"]:
+        pytest.skip("this engine has GPUs")
+    first = f"name: w\nsteps:\n  - {{id: first, image: '{busybox_image}', command: 'true'}}\n"
+    line.write(
+        "w.yaml",
+        f"{first}  - id: second\n    image: {busybox_image}\n    command: 'true'\n"
+        f"    resource_limits: {limits}\n",
+    )
+    done = line.run("run", "w.yaml", "--backend", "docker")
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert json.loads(line.run("history", "--json").stdout) == []
+    if (line.home / "instance").exists():
+        assert containers(line) == []

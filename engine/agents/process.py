@@ -41,12 +41,12 @@ from engine.agents.process_records import (
     kill_marked,
     kill_orphan,
     marked,
-    size_of,
     terminate_orphan,
 )
 from engine.agents.process_usage import measure
 from engine.agents.texts import check_texts
 from engine.errors import BackendError, Reason, UnavailableError
+from engine.trees import size_of
 
 _log = logging.getLogger(__name__)
 

@@ -12,9 +12,7 @@ import functools
 import json
 import os
 import re
-import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -27,6 +25,7 @@ from typing import Any
 from engine.agents.backend import AgentIdentity, AgentInfo, AgentPhase
 from engine.clock import isoformat, parse_time
 from engine.errors import BackendError, Reason
+from engine.trees import remove_tree
 
 MARKER = "AGENTAINER_AGENT"
 _PROC = Path("/proc")
@@ -183,36 +182,6 @@ def _disk_error(name: str, error: OSError) -> BackendError:
         transient=True,
         hint="check the space and the permissions of the home directory",
     )
-
-
-def remove_tree(directory: Path) -> None:
-    """Remove a directory, also where a task took permissions away from its own; links are not followed."""
-    try:
-        directory.rmdir()  # most are empty
-        return
-    except FileNotFoundError:
-        return
-    except OSError:
-        pass
-    try:
-        shutil.rmtree(directory)
-    except PermissionError:
-        directory.chmod(stat.S_IRWXU)
-        for place, names, _ in os.walk(directory):
-            for below in (Path(place, name) for name in names):
-                if not below.is_symlink():
-                    below.chmod(stat.S_IRWXU)
-        shutil.rmtree(directory)
-
-
-def size_of(directory: Path) -> int:
-    """Bytes of all files below."""
-    total = 0
-    for place, _, names in os.walk(directory):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += Path(place, name).lstat().st_size
-    return total
 
 
 # -- processes --------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ CHUNK = 256 * 1024
 # Empty files cost no bytes, but each costs an entry of the file system, and depth costs whoever walks it.
 _MOST_ENTRIES = 250_000
 _DEEPEST = 100
+_LONGEST_SHOWN = 200
 # What the copy is called until it is whole.
 _ROOT = "copy"
 
@@ -147,7 +148,9 @@ class SafeCopy:
 
     def refused(self, parts: Sequence[str], why: str) -> BackendError:
         """It cannot be copied because of one of its parts."""
-        where = f": {'/'.join(parts)!r}" if parts else ""
+        path = "/".join(parts)
+        shown = path if len(path) <= _LONGEST_SHOWN else f"{path[:_LONGEST_SHOWN]}…"
+        where = f": {shown!r}" if parts else ""
         return BackendError(
             Reason.BAD_RESULT,
             f"{self._what} cannot be copied{where}: {why}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from engine.errors import HistoryError, UsageError
 from engine.events import TERMINAL_RUN
 from engine.history.journal import Journal
 from engine.history.logs import log_file
+from engine.trees import remove_tree
 
 
 async def delete_run(journal: Journal, logs: Path, run_id: str, *, artifacts: Path) -> None:
@@ -33,9 +33,7 @@ async def _delete(journal: Journal, logs: Path, run_id: str, artifacts: Path) ->
     # files that no run leads to.
     for what, directory in directories.items():
         try:
-            await asyncio.to_thread(shutil.rmtree, directory)
-        except FileNotFoundError:
-            pass  # it had none
+            await asyncio.to_thread(remove_tree, directory)
         except OSError as error:
             raise HistoryError(
                 f"the {what} of run {run_id} in {directory} cannot be removed: {error.strerror}",

@@ -106,6 +106,13 @@ def test_one_that_says_that_it_is_huge_is_refused_before_it_is_read(tmp_path: Pa
     assert everything_below(tmp_path) == set()
 
 
+def test_a_refusal_names_a_long_path_in_short(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="nested more than 100 deep") as caught:
+        unpacked(tmp_path / "into", ROOT, member("out/" + "/".join(["d" * 100] * 200), tarfile.DIRTYPE))
+    assert "'out' of agent cannot be copied: 'ddd" in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
 def test_permissions_are_those_of_plain_files_of_this_user(tmp_path: Path) -> None:
     unpacked(
         tmp_path / "kept",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from engine.events import RunStatus
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from engine.agents.backend import AgentInfo, BackendFacts
+    from engine.agents.backend import AgentInfo, BackendFacts, Sample
     from engine.assembly import Parts
     from engine.history.reader import Reader
     from engine.history.records import AttemptRecord, RunRecord
@@ -271,6 +271,13 @@ class Engine:
             await delete_run(
                 self._parts.journal, self.settings.logs, run_id, artifacts=self.settings.artifacts
             )
+
+    def samples(self, name: str) -> AsyncGenerator[Sample, None]:
+        """What a running agent uses, about every second until it ends; close it (`aclosing`) when done.
+
+        Several watchers of an agent share one stream, and without one there is none.
+        """
+        return self._parts.services.backend.samples(name)
 
     def shell_command(self, name: str) -> list[str] | None:
         """The argv that opens a shell in a kept or running agent, None where there is none."""

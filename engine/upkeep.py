@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from engine.backends import instance_id, make_backend
-from engine.errors import BackendError, UnavailableError, UsageError
+from engine.errors import UsageError
 from engine.events import RunStatus
 from engine.facade import Engine, KeptAgent, open_history
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.agents.backend import AgentInfo as AgentInfo
     from engine.history.lease import Holder as Holder
     from engine.history.log_format import LogLine as LogLine
     from engine.history.log_reader import LogReader as LogReader
@@ -75,52 +72,28 @@ async def live_status(settings: Settings) -> dict[str, Any]:
 # -- agents -------------------------------------------------------------------------------------------
 
 
-async def existing_agents(settings: Settings) -> tuple[list[AgentInfo], list[str]]:
-    """The agents of the home that exist now, on every backend that is asked for, by age.
-
-    Returns:
-        The agents, and for each backend that could not be asked a sentence why.
-    """
-    if not (settings.home / "instance").exists():
-        return [], []  # no engine was ever here, and nothing has to be made to find nothing
-    agents: list[AgentInfo] = []
-    problems = []
-    for name in ("docker", "process") if settings.backend == "auto" else (settings.backend,):
-        backend = make_backend(settings, name)
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(backend.close)
-            try:
-                await backend.open()
-                agents += await backend.list_agents(instance_id(settings.home))
-            except (UnavailableError, BackendError) as error:
-                if settings.backend != "auto":
-                    raise UnavailableError(
-                        f"agents cannot be listed: {error.message}", hint=error.hint
-                    ) from error
-                problems.append(error.message)
-    return sorted(agents, key=lambda agent: (agent.created_at is None, str(agent.created_at))), problems
-
-
 async def kept_agents(settings: Settings, ref: str | None = None) -> tuple[list[KeptAgent], list[str]]:
     """Agents that were kept for inspection and still exist, of one run or of all, oldest first.
 
     Returns:
         The agents, and for each backend that could not be asked a sentence why.
     """
+    from engine.inventory import take_inventory
+
     async with open_history(settings) as history:
         run_id = None if ref is None else (await history.run(ref)).id
         records = await history.kept_agents(run_id)
         unfinished = {run.id for run in await history.unfinished()}
     if not records:
         return [], []
-    found, problems = await existing_agents(settings)
-    infos = {info.name: info for info in found}
+    found = await take_inventory(settings)
+    infos = {info.name: info for info in found.agents}
     kept = [
         KeptAgent(record, info.identity.workflow, info.phase.value, info.size_bytes)
         for record in records
         if (info := infos.get(record.agent)) is not None and record.run_id not in unfinished
     ]
-    return kept, problems
+    return kept, found.problems
 
 
 async def remove_agents(settings: Settings, agents: Sequence[KeptAgent]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.commands.confirming import may_delete
@@ -14,29 +16,87 @@ from agentainer_tui.commands.runs import moment
 from agentainer_tui.text import counted, size
 from engine.clock import isoformat
 from engine.facade import KeptAgent, open_history
-from engine.upkeep import existing_agents, kept_agents, remove_agents
+from engine.inventory import find_orphans, take_inventory
+from engine.upkeep import kept_agents, remove_agents
 
 if TYPE_CHECKING:
     from engine.facade import Settings
-    from engine.upkeep import AgentInfo
+    from engine.inventory import AgentInfo, AgentLoad, Inventory, Orphan
 
 
 def agents(options: Namespace) -> int:
-    """`agentainer agents`: containers and processes of this home, and whether they were kept."""
-    found, kept, problems = run_async(_agents(settings_of(options)))
-    for problem in problems:
+    """`agentainer agents`: containers and processes of this home, what they use, whether they were kept."""
+    if options.orphans:
+        return _orphans(options)
+    found, kept = run_async(_agents(settings_of(options)))
+    for problem in found.problems:
         err.line(f"agentainer: {problem}")
     if options.json:
-        print_json([_agent_json(agent, kept=agent.name in kept) for agent in found])
-    elif not found:
+        print_json(
+            [
+                _agent_json(agent, kept=agent.name in kept, load=found.loads.get(agent.name))
+                for agent in found.agents
+            ]
+        )
+    elif not found.agents:
         err.line("there are no agents")
     else:
         print_table(
-            ("AGENT", "RUN", "STEP", "TRY", "STATUS", "KEPT", "IMAGE", "CREATED", "SIZE"),
-            (_agent_row(agent, kept=agent.name in kept) for agent in found),
+            ("AGENT", "RUN", "STEP", "TRY", "STATUS", "CPU", "MEMORY", "KEPT", "IMAGE", "CREATED", "DISK"),
+            (
+                _agent_row(agent, kept=agent.name in kept, load=found.loads.get(agent.name))
+                for agent in found.agents
+            ),
             status=4,
         )
     return 0
+
+
+def _orphans(options: Namespace) -> int:
+    """`agentainer agents --orphans`: what belongs to nothing any more, and how to remove it."""
+    found, notes = run_async(find_orphans(settings_of(options)))
+    for note in notes:
+        err.line(f"agentainer: {note}")
+    if options.json:
+        print_json(
+            [
+                {
+                    **_agent_json(orphan.agent, kept=False, load=None),
+                    "home": orphan.agent.home,
+                    "why": orphan.why,
+                    "remove": list(orphan.remedy),
+                }
+                for orphan in found
+            ]
+        )
+        return 0
+    if not found:
+        err.line("there are no orphans")
+        return 0
+    print_table(
+        ("AGENT", "RUN", "STATUS", "CREATED", "DISK", "WHY"),
+        (
+            (
+                orphan.agent.name,
+                orphan.agent.identity.run_id,
+                _standing(orphan.agent),
+                _created(orphan.agent),
+                _disk(orphan.agent),
+                orphan.why,
+            )
+            for orphan in found
+        ),
+        status=2,
+    )
+    names = [orphan.agent.name for orphan in found if orphan.remedy]
+    if names:
+        out.line(f"\nremove them with:\n  {shlex.join((*_common_words(found), *names))}")
+    return 0
+
+
+def _common_words(orphans: Sequence[Orphan]) -> tuple[str, ...]:
+    """The command that removes them, without the name of any."""
+    return next(orphan.remedy[:-1] for orphan in orphans if orphan.remedy)
 
 
 def cleanup(options: Namespace) -> int:
@@ -60,20 +120,23 @@ def cleanup(options: Namespace) -> int:
     return 0
 
 
-async def _agents(settings: Settings) -> tuple[list[AgentInfo], set[str], list[str]]:
-    found, problems = await existing_agents(settings)
+async def _agents(settings: Settings) -> tuple[Inventory, set[str]]:
+    found = await take_inventory(settings, measured=True)
     async with open_history(settings) as history:
         kept = {record.agent for record in await history.kept_agents()}
-    return found, kept, problems
+    return found, kept
 
 
-def _agent_json(agent: AgentInfo, *, kept: bool) -> dict[str, Any]:
+def _agent_json(agent: AgentInfo, *, kept: bool, load: AgentLoad | None) -> dict[str, Any]:
     identity = agent.identity
     return {
         "name": agent.name,
         "id": agent.agent_id,
         "status": agent.phase.value,
+        "health": agent.health,
+        "paused": agent.paused,
         "kept": kept,
+        "pool": agent.pool,
         "run_id": identity.run_id,
         "workflow": identity.workflow,
         "step_id": identity.step_id,
@@ -81,24 +144,42 @@ def _agent_json(agent: AgentInfo, *, kept: bool) -> dict[str, Any]:
         "attempt": identity.attempt,
         "image": agent.image,
         "exit_code": agent.exit_code,
+        "cpu_millicores": load.cpu_millicores if load else None,
+        "memory_bytes": load.memory_bytes if load else None,
         "size_bytes": agent.size_bytes,
         "created_at": isoformat(agent.created_at) if agent.created_at else None,
     }
 
 
-def _agent_row(agent: AgentInfo, *, kept: bool) -> tuple[str, ...]:
+def _agent_row(agent: AgentInfo, *, kept: bool, load: AgentLoad | None) -> tuple[str, ...]:
     identity = agent.identity
     return (
         agent.name,
         identity.run_id,
         label(identity.step_id, identity.item),
         str(identity.attempt),
-        agent.phase.value,
+        _standing(agent),
+        f"{load.cpu_millicores / 10:.0f} %" if load else "",
+        size(load.memory_bytes) if load else "",
         "kept" if kept else "",
         agent.image or "-",
-        moment(isoformat(agent.created_at)) if agent.created_at else "-",
-        "" if agent.size_bytes is None else size(agent.size_bytes),
+        _created(agent),
+        _disk(agent),
     )
+
+
+def _standing(agent: AgentInfo) -> str:
+    """`running`, with what a person should know of it."""
+    more = "paused" if agent.paused else agent.health if agent.health in ("unhealthy", "starting") else ""
+    return f"{agent.phase.value} ({more})" if more else agent.phase.value
+
+
+def _created(agent: AgentInfo) -> str:
+    return moment(isoformat(agent.created_at)) if agent.created_at else "-"
+
+
+def _disk(agent: AgentInfo) -> str:
+    return "" if agent.size_bytes is None else size(agent.size_bytes)
 
 
 def _kept_row(agent: KeptAgent) -> tuple[str, ...]:

@@ -212,6 +212,11 @@ def _keeping_verbs(verb: Any) -> None:
     _deletion_options(cleanup)
     _backend_option(cleanup)
     agents = verb("agents", "the agents (containers or processes) that exist now")
+    agents.add_argument(
+        "--orphans",
+        action="store_true",
+        help="only those that belong to nothing any more: to no run of this home, or to homes that are gone",
+    )
     _backend_option(agents)
     _json_option(agents)
     doctor = verb("doctor", "what was found on this machine, and what to do about what was not")

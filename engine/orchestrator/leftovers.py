@@ -20,9 +20,7 @@ async def reap(services: Services, history: Reader) -> list[AgentInfo]:
 
     Left alone are those that a cleanup policy keeps and those of attempts that are still open.
     """
-    known = {record.agent for record in await history.kept_agents()}
-    for run in await history.unfinished():
-        known |= _open_agents(await history.detail(run.id))
+    known = await needed_agents(history)
     reaped = []
     for info in await services.backend.list_agents(services.instance):
         if info.name in known:
@@ -33,6 +31,14 @@ async def reap(services: Services, history: Reader) -> list[AgentInfo]:
         except BackendError as error:
             _log.warning("agent %s could not be removed: %s", info.name, error)
     return reaped
+
+
+async def needed_agents(history: Reader) -> set[str]:
+    """Names of the agents that a cleanup policy keeps, and of those of attempts that are still open."""
+    names = {record.agent for record in await history.kept_agents()}
+    for run in await history.unfinished():
+        names |= _open_agents(await history.detail(run.id))
+    return names
 
 
 async def remove_agents(services: Services, agents: Sequence[AttemptRecord]) -> list[str]:

@@ -16,7 +16,7 @@ from engine.clock import parse_time
 from engine.errors import IllegalTransitionError
 from engine.events import Event, EventType, RunStatus, StepStatus
 from engine.history.moves import END, as_json, as_text, describe, ending, key_of, move, status_of, to_json
-from engine.history.schema import NO_ITEM
+from engine.history.schema import KEEP_FIGURES, NO_ITEM
 
 EVENT_COLUMNS = "seq, run_id, type, time, step_id, item, attempt, data"
 
@@ -57,6 +57,9 @@ def event_from_row(row: tuple[Any, ...]) -> Event:
 
 
 # -- runs ---------------------------------------------------------------------------------------------
+
+
+_FIGURES_OF_ONE = KEEP_FIGURES.format(attempts="run_id = ?1", runs="id = ?1")
 
 
 def _run_created(connection: sqlite3.Connection, event: Event, time: str) -> None:
@@ -156,6 +159,7 @@ def _run_cancelling(connection: sqlite3.Connection, event: Event, time: str) -> 
 
 def _run_finished(connection: sqlite3.Connection, event: Event, time: str) -> None:
     move(connection, event, "runs", f"{END}, queued = NULL", *ending(event, time, RunStatus))
+    connection.execute(_FIGURES_OF_ONE, (event.run_id,))
 
 
 def _run_noted(connection: sqlite3.Connection, event: Event, time: str) -> None:

@@ -14,7 +14,7 @@ from engine.history.records import (
     StateChange,
     StepRecord,
 )
-from engine.history.schema import NO_ITEM
+from engine.history.schema import DURATION, NO_ITEM
 
 Row = tuple[Any, ...]
 
@@ -65,11 +65,6 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
     "phases": _value,
     "usage": _value,
 }
-
-# Seconds something took: as the engine measured, else between the wall times, which may have jumped.
-DURATION = (
-    "coalesce(duration, max(0.0, round((julianday(finished_at) - julianday(started_at)) * 86400.0, 3)))"
-)
 
 # Columns whose field in the record has another name.
 _FIELDS = {"number": "index", "changed": "set"}

@@ -7,11 +7,50 @@ edited; a change is a new tuple in `VERSIONS`.
 
 from __future__ import annotations
 
+from engine.events import TERMINAL_RUN
+
 # "AGNT": lets us tell our file from any other SQLite database.
 APPLICATION_ID = 0x41474E54
 
 # The number that stands for "no item" in the key of an attempt.
 NO_ITEM = -1
+
+_OVER = ", ".join(f"'{status.value}'" for status in sorted(TERMINAL_RUN))
+
+# An attempt that got as far as an agent; one that runs another workflow has none.
+_STARTED = "started_at IS NOT NULL AND agent != ''"
+_WARM = "coalesce(json_extract(placement, '$.mode'), 'cold') != 'cold'"
+_READY = f"{_WARM} AND json_extract(placement, '$.reused')"
+
+TALLY = f"""
+    count(*) FILTER (WHERE {_STARTED}) AS tasks,
+    count(*) FILTER (WHERE {_STARTED} AND NOT ({_WARM} AND json_extract(placement, '$.uses') > 1)) AS deployed,
+    count(*) FILTER (WHERE {_STARTED} AND {_READY}) AS pool_hits,
+    count(*) FILTER (WHERE {_STARTED} AND placement IS NOT NULL AND NOT ({_READY})) AS pool_misses,
+    sum(CAST(json_extract(usage, '$.cpu_seconds') AS REAL)) AS cpu_seconds,
+    max(CAST(json_extract(usage, '$.memory_peak') AS INTEGER)) AS memory_peak,
+    sum(CAST(json_extract(usage, '$.network_in') AS INTEGER)) AS network_in,
+    sum(CAST(json_extract(usage, '$.network_out') AS INTEGER)) AS network_out
+"""
+"""Of attempts: tasks, new agents, tasks of pools that found a ready agent and that did not, what they used."""
+
+DURATION = (
+    "coalesce(duration, max(0.0, round((julianday(finished_at) - julianday(started_at)) * 86400.0, 3)))"
+)
+"""Seconds something took: as the engine measured, else between the wall times, which may have jumped."""
+
+KEEP_FIGURES = f"""
+    INSERT OR REPLACE INTO run_figures
+    SELECT seq, workflow, parent_run_id IS NOT NULL, status, reason, created_at, {DURATION}, retries,
+        (SELECT count(*) FROM steps WHERE run_id = runs.id),
+        (SELECT count(*) FROM steps WHERE run_id = runs.id AND status = 'failed'),
+        coalesce(tasks, 0), coalesce(deployed, 0), coalesce(pool_hits, 0), coalesce(pool_misses, 0),
+        cpu_seconds, memory_peak, network_in, network_out
+    FROM runs
+    LEFT JOIN (SELECT run_id, {TALLY} FROM attempts WHERE {{attempts}} GROUP BY run_id) ON run_id = id
+    WHERE {{runs}}
+"""
+"""Keeps the figures of runs that are over; the conditions say of which."""
 
 _VERSION_1 = (
     # Texts are kept once, however many runs they had.
@@ -201,12 +240,60 @@ _VERSION_2 = (
     "CREATE INDEX remembered_by_run ON remembered (run_id)",
 )
 
-# What pools, monitor and profiler tell of attempts, each as JSON but the pool's name.
+# What pools, monitor and profiler tell of attempts, each as JSON but the pool's name; figures of runs.
 _VERSION_3 = (
     "ALTER TABLE attempts ADD COLUMN pool TEXT",
     "ALTER TABLE attempts ADD COLUMN placement TEXT",
     "ALTER TABLE attempts ADD COLUMN phases TEXT",
     "ALTER TABLE attempts ADD COLUMN usage TEXT",
+    # What a run that is over came to, in narrow rows: figures over all runs are sums over this table.
+    """
+    CREATE TABLE run_figures (
+        seq INTEGER PRIMARY KEY REFERENCES runs (seq) ON DELETE CASCADE,
+        workflow TEXT NOT NULL,
+        child INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        reason TEXT,
+        created_at TEXT NOT NULL,
+        duration REAL,
+        retries INTEGER NOT NULL,
+        steps INTEGER NOT NULL,
+        failed_steps INTEGER NOT NULL,
+        tasks INTEGER NOT NULL,
+        deployed INTEGER NOT NULL,
+        pool_hits INTEGER NOT NULL,
+        pool_misses INTEGER NOT NULL,
+        cpu_seconds REAL,
+        memory_peak INTEGER,
+        network_in INTEGER,
+        network_out INTEGER
+    ) STRICT
+    """,
+    "CREATE INDEX run_figures_by_workflow ON run_figures (workflow, created_at)",
+    "CREATE INDEX run_figures_by_time ON run_figures (created_at)",
+    KEEP_FIGURES.format(attempts="1", runs=f"status IN ({_OVER})"),
+    # The sums of what was deleted, so that counters never go back.
+    """
+    CREATE TABLE forgotten (
+        workflow TEXT NOT NULL,
+        status TEXT NOT NULL,
+        child INTEGER NOT NULL,
+        runs INTEGER NOT NULL,
+        timed INTEGER NOT NULL,
+        duration REAL NOT NULL,
+        retries INTEGER NOT NULL,
+        steps INTEGER NOT NULL,
+        failed_steps INTEGER NOT NULL,
+        tasks INTEGER NOT NULL,
+        deployed INTEGER NOT NULL,
+        pool_hits INTEGER NOT NULL,
+        pool_misses INTEGER NOT NULL,
+        cpu_seconds REAL NOT NULL,
+        network_in INTEGER NOT NULL,
+        network_out INTEGER NOT NULL,
+        PRIMARY KEY (workflow, status, child)
+    ) STRICT, WITHOUT ROWID
+    """,
 )
 
 # Index i holds what leads from version i to version i + 1.

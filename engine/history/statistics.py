@@ -10,6 +10,7 @@ from engine.events import RunStatus
 from engine.history import rows
 from engine.history.connection import ReadConnection
 from engine.history.records import RunRecord, WorkflowStats
+from engine.history.schema import DURATION
 
 # Ended by themselves: what a person cancelled says nothing about the workflow.
 _JUDGED = (RunStatus.COMPLETED.value, RunStatus.PARTIALLY_COMPLETED.value, RunStatus.FAILED.value)
@@ -32,7 +33,7 @@ _DURATIONS = f"""
             row_number() OVER (PARTITION BY workflow ORDER BY duration) AS place,
             count(*) OVER (PARTITION BY workflow) AS total
         FROM (
-            SELECT +workflow AS workflow, {rows.DURATION} AS duration
+            SELECT +workflow AS workflow, {DURATION} AS duration
             FROM runs WHERE {_PERIOD} AND started_at IS NOT NULL AND status IN (?, ?, ?)
         )
     )

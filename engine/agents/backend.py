@@ -116,6 +116,7 @@ class AgentSpec:
         privileged: whether it has all rights on the host.
         pool: whose warm agents may run the task, None for an agent of its own.
         run_bound: whether it is of use to its own run only, as one with that run's artifacts mounted.
+        disposable: nobody will look at what the task leaves in it, not even for artifacts.
         resident: of a warm agent: the program that stays and reads its standard input, instead of the
             image's own and of `command`.
     """
@@ -135,6 +136,7 @@ class AgentSpec:
     privileged: bool = False
     pool: PoolSettings | None = None
     run_bound: bool = False
+    disposable: bool = False
     resident: tuple[str, ...] = ()
 
 

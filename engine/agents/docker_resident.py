@@ -20,7 +20,7 @@ from engine.errors import BackendError, Reason
 
 # How long a resident program may take to be ready, and to clean up, in seconds. Only broken ones take long.
 _READY = 10.0
-_CLEAN = 30.0
+CLEAN_SECONDS = 30.0
 _SIGNAL = re.compile(r"(?:SIG)?([A-Z][A-Z0-9]*|\d+)")
 
 
@@ -174,10 +174,10 @@ class ResidentAgent:
         """See `WarmAgent`."""
         mark = resident.new_mark()
         try:
-            told = await self._exchange(self._cleaning(mark), mark, "C", _CLEAN)
+            told = await self._exchange(self._cleaning(mark), mark, "C", CLEAN_SECONDS)
         except (UnfitError, DiedError) as error:
             return str(error)
-        return f"{told.strip()} could not be emptied" if told.strip() else ""
+        return could_not_be_emptied(told.strip())
 
     async def check(self) -> str:
         """See `WarmAgent`."""
@@ -229,6 +229,11 @@ class ResidentAgent:
             await self._container.send(text)
         except OSError:
             raise DiedError(self._end) from None
+
+
+def could_not_be_emptied(names: str) -> str:
+    """What is wrong with an agent in which these directories are not clean; "" for none."""
+    return f"{names} could not be emptied" if names else ""
 
 
 def _ignore(stream: Stream, data: bytes) -> None:

@@ -12,7 +12,12 @@ from engine.agents import resident
 from engine.agents.backend import AgentSpec, Exit, LogSink, Stream, Usage
 from engine.agents.docker import DockerBackend
 from engine.agents.docker_container import CHILD_OOM, OOM_NOTICE
-from engine.agents.docker_resident import ImageConfig, ResidentAgent
+from engine.agents.docker_resident import (
+    CLEAN_SECONDS,
+    ImageConfig,
+    ResidentAgent,
+    could_not_be_emptied,
+)
 from engine.agents.docker_spec import hostname
 from engine.agents.warm import DiedError, UnfitError
 from engine.errors import BackendError
@@ -59,7 +64,11 @@ class ShellAgent(ResidentAgent):
         self._hear = task.hear
         if self.ended.is_set():
             task.agent_ended()
-        await self._send(resident.task_text(shell_task, task.mark))
+        text = resident.task_text(shell_task, task.mark)
+        if spec.disposable:  # no need to wait for somebody to say so
+            task.cleans = True
+            text += resident.clean_text(task.mark)
+        await self._send(text)
 
     async def wait(self) -> Exit:
         """See `WarmAgent`."""
@@ -101,6 +110,18 @@ class ShellAgent(ResidentAgent):
             async with asyncio.timeout(OOM_NOTICE):
                 await self._oomed.wait()
 
+    async def clean(self) -> str:
+        """See `WarmAgent`."""
+        if self._task is None or not self._task.cleans:
+            return await super().clean()
+        try:
+            async with asyncio.timeout(CLEAN_SECONDS):
+                await self._task.cleaned.wait()
+        except TimeoutError:
+            return f"{self._shell} did not answer within {CLEAN_SECONDS:g} s"
+        left = self._task.scanner.uncleaned
+        return "it ended" if left is None else could_not_be_emptied(left)
+
     async def stop(self, grace: float) -> None:
         """See `WarmAgent`."""
         task = self._task
@@ -137,6 +158,8 @@ class _Task:
         self.started_at = datetime.now(UTC)
         self.finished_at: datetime | None = None
         self.begun = asyncio.Event()
+        self.cleans = False  # the shell cleans up by itself when the task is over
+        self.cleaned = asyncio.Event()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.scanner = resident.TaskScanner(self.mark, sink.write)
 
@@ -148,6 +171,8 @@ class _Task:
         if self.scanner.over and not self.done.done():
             self.finished_at = datetime.now(UTC)
             self.done.set_result(None)
+        if self.scanner.uncleaned is not None:
+            self.cleaned.set()
 
     def agent_ended(self) -> None:
         """There will be no more."""
@@ -155,3 +180,4 @@ class _Task:
             self.scanner.flush()
             self.begun.set()
             self.done.set_result(None)
+        self.cleaned.set()

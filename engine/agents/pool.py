@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from engine.agents.backend import AgentSpec, PoolReport, PoolSettings
@@ -324,7 +324,8 @@ class Pool:
                     await asyncio.sleep(_PATIENCE)
                 if self._closed or not (ahead or any(waiter.kind == kind for waiter in self._waiting)):
                     return  # others have served the tasks that it was for
-                member = Member(await self._maker.make(spec, self._new_name()), kind, spec)
+                exact = replace(spec, image=kind.content)
+                member = Member(await self._maker.make(exact, self._new_name()), kind, spec)
         except UnfitError as error:
             self._note = f"tasks of {kind.image} get containers of their own: {error}"
             self._unfit[kind.content] = str(error)

@@ -106,7 +106,7 @@ class PooledBackend:
             kind = await self._kind(spec)
         except BackendError:
             return
-        pool.warm_up(kind, replace(spec, image=kind.content), count)
+        pool.warm_up(kind, spec, count)
 
     def release_run(self, run_id: str) -> None:
         """See `Pools`."""
@@ -178,7 +178,7 @@ class PooledBackend:
     async def _take_agent(self, task: _Task) -> None:
         try:
             kind = await self._kind(task.spec)
-            member, ready = await task.pool.acquire(kind, replace(task.spec, image=kind.content))
+            member, ready = await task.pool.acquire(kind, task.spec)
         except BackendError as error:
             if error.reason is Reason.IMAGE_ERROR:
                 self._contents.pop((task.spec.identity.run_id, task.spec.image or ""), None)

@@ -238,6 +238,7 @@ class TaskScanner:
         code: its exit code, once it has ended.
         missing: 127 or 126 if there was no such program.
         cpu: CPU time of all tasks of this shell, as it stood at the end of this one.
+        uncleaned: what could not be cleaned after it, "" if all is clean; None as long as that is not told.
     """
 
     def __init__(self, mark: str, write: Callable[[Stream, bytes], None]) -> None:
@@ -245,6 +246,7 @@ class TaskScanner:
         self.code: int | None = None
         self.missing: int | None = None
         self.cpu: float | None = None
+        self.uncleaned: str | None = None
         self._write = write
         self._began: set[Stream] = set()
         self._ended: set[Stream] = set()
@@ -291,6 +293,8 @@ class TaskScanner:
             case "T":
                 self._times_told = True
                 self.cpu = cpu_seconds(self._times)
+            case "C":
+                self.uncleaned = told.value.strip()
 
     def _take(self, stream: Stream, data: bytes) -> None:
         if stream in self._ended:

@@ -15,7 +15,7 @@ from engine.orchestrator.attempt import Unit
 from engine.orchestrator.context import RunContext
 from engine.orchestrator.permissions import mounts_of, working_dir_of
 from engine.state.store import RedisAccess
-from engine.workflows.plan import PoolPlan, Scope, TaskPlan
+from engine.workflows.plan import CleanupPolicy, PoolPlan, Scope, TaskPlan
 
 # TASK_INPUT is left out above this: an environment of that size breaks exec on some systems (contract §2).
 _TASK_INPUT_LIMIT = 32 * 1024
@@ -71,6 +71,7 @@ def container_spec(run: RunContext, unit: Unit, number: int, scope: Scope) -> Ag
         privileged=task.privileged,
         pool=pool_settings(step.pool, services.settings.max_tasks),
         run_bound=run.has_artifacts,
+        disposable=not task.artifacts and step.cleanup is CleanupPolicy.ALWAYS,
     )
 
 

@@ -71,7 +71,7 @@ class TaskAttempt:
         spec, task = self._spec, self._task()
         capture = self._capture()
         try:
-            async with self._services.store.completion(self._task_id) as completion:
+            async with self._services.store.completion(self._task_id, fresh=True) as completion:
                 if self._run.has_artifacts:
                     self._services.artifacts.make_folder(self._run.run_id)
                 await self._services.store.put_task(task, self._agent)

@@ -29,7 +29,8 @@ ReadOutcome = Callable[[str], Awaitable[TaskOutcome]]
 class Waiting:
     """One entered completion: a `store.Completion`."""
 
-    def __init__(self, task_id: str, read: ReadOutcome) -> None:
+    def __init__(self, task_id: str, read: ReadOutcome, *, fresh: bool) -> None:
+        self._unread = fresh  # nobody can have left anything before the first message
         self.task_id = task_id
         self.announced: str | None = None
         self.done = False
@@ -39,6 +40,11 @@ class Waiting:
 
     async def wait(self) -> TaskOutcome:
         """See `store.Completion`."""
+        if self._unread:
+            self._unread = False
+            await self._woken.wait()
+            if self._failure is not None:
+                raise self._failure
         while True:
             self._woken.clear()
             try:
@@ -98,10 +104,13 @@ class CompletionRouter:
         await self.listener.close()
 
     @asynccontextmanager
-    async def completion(self, task_id: str) -> AsyncIterator[Waiting]:
-        """Wait for one task inside the block; the subscription stands when it is entered."""
+    async def completion(self, task_id: str, *, fresh: bool = False) -> AsyncIterator[Waiting]:
+        """Wait for one task inside the block; the subscription stands when it is entered.
+
+        `fresh`: it will only begin inside the block, so there is nothing to be found yet.
+        """
         await self.listener.standing()
-        waiting = Waiting(task_id, self._read)
+        waiting = Waiting(task_id, self._read, fresh=fresh)
         self._waiting.setdefault(task_id, set()).add(waiting)
         self._occupied.set()
         try:

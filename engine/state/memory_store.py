@@ -234,7 +234,7 @@ class MemoryStateStore:
         self._keys.typed(keys.AGENTS, set[bytes]).add(agent.encode())
 
     @asynccontextmanager
-    async def completion(self, task_id: str) -> AsyncIterator[_Waiting]:
+    async def completion(self, task_id: str, *, fresh: bool = False) -> AsyncIterator[_Waiting]:
         """See `StateStore`."""
         self._check_up()
         waiting = _Waiting(lambda: self._outcome(task_id))

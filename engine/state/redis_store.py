@@ -231,10 +231,10 @@ class RedisStateStore:
         await self._commands.demand([*commands, *live.commands(run_id, task_id)])
 
     @asynccontextmanager
-    async def completion(self, task_id: str) -> AsyncIterator[Waiting]:
+    async def completion(self, task_id: str, *, fresh: bool = False) -> AsyncIterator[Waiting]:
         """See `StateStore`."""
         try:
-            async with self._router.completion(task_id) as waiting:
+            async with self._router.completion(task_id, fresh=fresh) as waiting:
                 yield waiting
         finally:
             self._no_longer_live(task_id)

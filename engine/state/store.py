@@ -155,8 +155,11 @@ class StateStore(Protocol):
         """Write `task:{id}`, append to `:tasks`/`:jobs`, write `agent:{aid}`; clear earlier result keys."""
         ...
 
-    def completion(self, task_id: str) -> AbstractAsyncContextManager[Completion]:
-        """Subscribe to one task's completion. Entered before the agent is created, left when done."""
+    def completion(self, task_id: str, *, fresh: bool = False) -> AbstractAsyncContextManager[Completion]:
+        """Subscribe to one task's completion. Entered before the agent is created, left when done.
+
+        `fresh`: the task begins only then, so nothing that it left needs to be looked for before it tells.
+        """
         ...
 
     async def read_outcome(self, task_id: str) -> TaskOutcome:

@@ -130,3 +130,14 @@ class BackendError(AgentainerError):
 
 class IllegalTransitionError(AgentainerError):
     """A state move that the frozen table does not allow, or whose old state was not the stored one."""
+
+
+def known_error(error: BaseException) -> AgentainerError | None:
+    """The error of ours that this is, or the first in a group with nothing else in it; None for a fault."""
+    if isinstance(error, AgentainerError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        inner = [known_error(part) for part in error.exceptions]
+        if all(inner):
+            return inner[0]
+    return None

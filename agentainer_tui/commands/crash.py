@@ -33,11 +33,11 @@ def summary(error: BaseException) -> str:
     return safe(traceback.format_exception_only(error)[-1].strip().splitlines()[0])
 
 
-def write_report(error: BaseException, home: Path | None, said: Mapping[str, Any]) -> Path | None:
+def write_report(error: BaseException | str, home: Path | None, said: Mapping[str, Any]) -> Path | None:
     """Write what is known of an error to a new private file; None if no directory takes it.
 
     Args:
-        error: what happened.
+        error: what happened, or its traceback as a text.
         home: in whose `crashes/` the file goes, if that is known and possible.
         said: the arguments of the command; those that may be secret are left out.
     """
@@ -56,13 +56,13 @@ def write_report(error: BaseException, home: Path | None, said: Mapping[str, Any
     return None
 
 
-def _text(error: BaseException, said: Mapping[str, Any]) -> str:
+def _text(error: BaseException | str, said: Mapping[str, Any]) -> str:
     given = {key: value for key, value in said.items() if value not in (None, False, [])}
     shown = {key: "(not shown)" if key in _SECRET else value for key, value in given.items()}
     return (
         f"agentainer {version('agentainer')}, Python {platform.python_version()}, {platform.platform()}\n"
         f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} arguments: {shown}\n\n"
-        f"{''.join(traceback.format_exception(error))}"
+        f"{error if isinstance(error, str) else ''.join(traceback.format_exception(error))}"
     )
 
 

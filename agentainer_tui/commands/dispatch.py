@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agentainer_tui.commands.console import err, out, prepare_streams
 from agentainer_tui.commands.parser import VERBS, command_parser, dashboard_parser
-from engine.errors import AgentainerError, DocumentError, UsageError
+from engine.errors import AgentainerError, DocumentError, UsageError, known_error
 
 # More problems than this are for `validate`; a refusal must fit on a screen.
 _PROBLEMS_SHOWN = 15
@@ -29,9 +29,9 @@ def dispatch(argv: Sequence[str] | None) -> int:
     except AgentainerError as error:
         return report(error)
     except Exception as error:
-        expected = _expected(error)
-        if expected is not None:
-            return report(expected)
+        known = known_error(error)
+        if known is not None:
+            return report(known)
         from agentainer_tui.commands.crash import report_crash
 
         return report_crash(error, options)
@@ -97,17 +97,6 @@ def _first_word(arguments: list[str]) -> str:
         elif not word.startswith("-"):
             return word
     return ""
-
-
-def _expected(error: BaseException) -> AgentainerError | None:
-    """The mistake we know inside an exception group of a task group, if there is nothing else in it."""
-    if isinstance(error, AgentainerError):
-        return error
-    if isinstance(error, ExceptionGroup):
-        inner = [_expected(part) for part in error.exceptions]
-        if all(inner):
-            return inner[0]
-    return None
 
 
 def _version() -> str:

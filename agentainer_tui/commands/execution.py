@@ -16,7 +16,7 @@ from agentainer_tui.commands.progress import Progress, follow, make_progress
 from agentainer_tui.commands.remarks import remarks_told
 from agentainer_tui.commands.report import print_failures, print_summary
 from agentainer_tui.text import duration
-from engine.errors import UsageError
+from engine.errors import HistoryError, UsageError
 from engine.events import RunStatus
 from engine.facade import Engine
 
@@ -53,12 +53,18 @@ async def _execute(settings: Settings, begin: Begin, *, as_json: bool) -> int:
         async with engine:
             record = await _run(engine, begin, interruptions)
             detail = await engine.history.detail(record.id)
+            status = RunStatus(record.status)
+            if not status.is_terminal:
+                raise HistoryError(
+                    f"the end of run {record.id} could not be recorded, so it is still {status}",
+                    hint="see what is wrong (`agentainer doctor`); the next start of the engine goes on with it",
+                )
             print_failures(detail, settings)
             if as_json:
                 print_json(detail.to_json())
             else:
                 print_summary(detail, settings)
-    return EXIT_CODES[RunStatus(record.status)]
+    return EXIT_CODES[status]
 
 
 async def _run(engine: Engine, begin: Begin, interruptions: Interruptions) -> RunRecord:

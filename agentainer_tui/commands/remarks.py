@@ -32,6 +32,8 @@ class _Handler(logging.Handler):
         text = record.getMessage()
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            path = write_report(error, self._home, {})
-            text += f": {summary(error)}" + (f"; the details are in {path}" if path else "")
+            text += f": {summary(error)}"
+        details: BaseException | str | None = error or getattr(record, "details", None)
+        if details and (path := write_report(details, self._home, {})):
+            text += f"; the details are in {path}"
         self._note(text)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import traceback
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -12,12 +10,11 @@ from typing import Protocol
 from engine.errors import Reason
 from engine.events import StepStatus
 from engine.orchestrator.context import RunContext, Stop
+from engine.orchestrator.faults import log_fault
 from engine.orchestrator.outcome import Outcome, fault
 from engine.orchestrator.shielding import uncancelled
 from engine.orchestrator.triggers import failure_is_tolerated, judge
 from engine.workflows.plan import PlanStep
-
-_log = logging.getLogger("agentainer")
 
 # Why a step is not run counts more than the stop that would have kept it from running, too.
 _ROUTED = (Reason.BRANCH_NOT_TAKEN, Reason.CONDITION_FALSE)
@@ -111,8 +108,7 @@ class Graph:
             outcome = self._run.stopped_outcome()
         except Exception as error:
             # Ours to answer for: the run must not stay `running` because of a fault in the engine.
-            trace = self._run.secrets.masker.mask_text(traceback.format_exc())
-            _log.error("run %s, step %s\n%s", self._run.run_id, node.id, trace)
+            log_fault(f"run {self._run.run_id}, step {node.id}", error, self._run.secrets.masker)
             outcome = fault(error)
             self._run.request_stop(Stop(Reason.INFRA_ERROR, f"step {node.id!r}: {outcome.error}"))
         self._start(self._close(node, outcome))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import Reason
+from engine.errors import Reason, known_error
 from engine.events import StepStatus
 from engine.history.records import Remembered
 from engine.orchestrator.artifacts import Artifact
@@ -58,8 +58,10 @@ def failed(
 
 
 def fault(error: BaseException) -> Outcome:
-    """A failure that the engine has to answer for itself."""
-    return failed(Reason.INFRA_ERROR, f"internal error: {type(error).__name__}: {error}")
+    """A failure that the engine has to answer for itself, or what it stands on."""
+    known = known_error(error)
+    message = known.message if known is not None else f"internal error: {type(error).__name__}: {error}"
+    return failed(Reason.INFRA_ERROR, message)
 
 
 def skipped(reason: Reason, error: str | None = None) -> Outcome:

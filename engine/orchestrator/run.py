@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,6 +14,7 @@ from engine.history.records import RunDetail, StepRecord
 from engine.orchestrator.attempt import Unit
 from engine.orchestrator.conclusion import track_of
 from engine.orchestrator.context import RunContext, Services, Stop
+from engine.orchestrator.faults import log_fault
 from engine.orchestrator.graph import Graph
 from engine.orchestrator.handlers import Handlers, steps_of
 from engine.orchestrator.kinds import kind_of
@@ -28,8 +27,6 @@ from engine.orchestrator.verdict import RunEnd, first_failed, run_end
 from engine.orchestrator.warming import warm_up
 from engine.state.store import NO_COLLECTIONS, RedisAccess
 from engine.workflows.plan import Plan, PlanStep, StepRole
-
-_log = logging.getLogger("agentainer")
 
 
 class RunExecutor:
@@ -79,8 +76,7 @@ class RunExecutor:
             end = await self._steps()
         except Exception as error:
             # Ours to answer for: the run must not stay `running` because of a fault in the engine.
-            trace = self.context.secrets.masker.mask_text(traceback.format_exc())
-            _log.error("run %s\n%s", self.context.run_id, trace)
+            log_fault(f"run {self.context.run_id}", error, self.context.secrets.masker)
             message = fault(error).error or ""
             self.context.request_stop(Stop(Reason.INFRA_ERROR, message))
             for step in self._plan.steps.values():

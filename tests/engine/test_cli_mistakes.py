@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,3 +220,40 @@ def test_a_history_of_a_newer_version_is_left_alone(line: CommandLine) -> None:
     refused(line.run("history"), 4, "history.db")
     refused(line.run("run", "good.yaml"), 4, "history.db")
     assert (line.home / "history.db").read_bytes() == b"this is not a database" * 100
+
+
+# The largest file that the engine may write stands in for a disk without space.
+LIMITED = """
+import resource, sys
+from agentainer_tui.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("kind", ["steps", "items"])
+def test_a_disk_that_gets_full_in_the_middle_of_a_run_is_told_and_the_run_goes_on_later(
+    line: CommandLine, kind: str
+) -> None:
+    task = "command: [python3, -c, 'print(\"a\" * 50_000)']"
+    steps = [f"{{id: s{number}, {task}}}" for number in range(20)]
+    if kind == "items":
+        steps = [f"{{id: m, type: map, map_config: {{input_path: $.l}}, {task}}}"]
+    document = f"name: grows\nstate: {{l: {list(range(20))}}}\nsteps:\n  - " + "\n  - ".join(steps) + "\n"
+    line.write("grows.yaml", document)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "run", "grows.yaml"], cwd=line.directory, env=line.environment(),
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    told = [text for text in done.stderr.splitlines() if not re.match(r" +[0-9.]+s  ", text)]
+    assert len(told) <= SCREEN, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "agentainer itself failed" not in done.stderr
+    run_id = line.json("history")[0]["id"]
+    assert f"the end of run {run_id} could not be recorded" in done.stderr
+
+    line.write("good.yaml", GOOD)
+    assert line.run("run", "good.yaml").returncode == 0
+    assert {run["status"] for run in line.json("history")} == {"completed"}

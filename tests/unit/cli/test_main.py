@@ -158,6 +158,17 @@ def test_what_the_engine_logs_is_a_note_and_its_traceback_a_file(tmp_path: Path)
     assert "Traceback" in report.read_text()
 
 
+def test_the_details_of_a_fault_of_the_engine_are_a_file(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    with remarks_told(notes.append, tmp_path):
+        logging.getLogger("agentainer").error("run abc: KeyError: 1", extra={"details": "Traceback\nof it"})
+
+    (report,) = (tmp_path / "crashes").iterdir()
+    assert notes == [f"run abc: KeyError: 1; the details are in {report}"]
+    assert report.read_text().endswith("Traceback\nof it")
+
+
 INTERRUPTED_IMPORT = """
 import os, signal, sys
 import agentainer_tui.cli

@@ -57,7 +57,7 @@ async def _execute(settings: Settings, begin: Begin, *, as_json: bool) -> int:
             if not status.is_terminal:
                 raise HistoryError(
                     f"the end of run {record.id} could not be recorded, so it is still {status}",
-                    hint="see what is wrong (`agentainer doctor`); the next start of the engine goes on with it",
+                    hint="see `agentainer doctor`; the engine goes on with it when it is next started",
                 )
             print_failures(detail, settings)
             if as_json:

@@ -12,7 +12,7 @@ _log = logging.getLogger("agentainer")
 
 
 def log_fault(where: str, error: BaseException, masker: Masker) -> None:
-    """Log an error under `where`; the record of a fault has its traceback as `details`. Secrets are masked."""
+    """Log an error under `where`, its secrets masked; the record of a fault has a traceback as `details`."""
     known = known_error(error)
     if known is not None and not isinstance(known, IllegalTransitionError):  # that is a fault, too
         _log.error("%s: %s", where, masker.mask_text(str(known)))

@@ -27,17 +27,18 @@ def test_a_known_error_is_a_line_without_a_traceback(caplog: pytest.LogCaptureFi
     assert fault(ExceptionGroup("tasks", [FULL])).error == "the disk is full"
 
 
-@pytest.mark.parametrize("error", [KeyError("my secret word"), IllegalTransitionError("my secret word")])
+@pytest.mark.parametrize("error", [KeyError("hush-hush"), IllegalTransitionError("hush-hush")])
 def test_a_fault_is_a_line_and_a_report_and_neither_has_secrets(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     try:
         raise error
     except Exception as raised:
-        log_fault("run 1", raised, Masker(["my secret word"]))
+        log_fault("run 1", raised, Masker(["hush-hush"]))
 
     (record,) = caplog.records
     assert record.getMessage().startswith("run 1: ")
     details = getattr(record, "details", "")
     assert details.startswith("Traceback")
-    assert "secret" not in details.replace('Masker(["my secret word"])', "") + record.getMessage()
+    assert "***" in details and "***" in record.getMessage()
+    assert "hush-hush" not in details + record.getMessage()

@@ -17,6 +17,7 @@ from engine.facade import open_history
 from engine.upkeep import holder, live_status
 
 if TYPE_CHECKING:
+    from engine.agents.backend import BackendFacts
     from engine.settings import Settings
 
 # Less than this and the first larger log fills the disk.
@@ -105,8 +106,13 @@ async def _docker(settings: Settings) -> Finding:
             return Finding("docker", missing, error.message, advice)
         finally:
             await backend.close()
-    size = f"{facts.cpus} CPUs, {facts.memory_bytes / 1e9:.1f} GB"
-    return Finding("docker", Health.GOOD, f"{facts.version}, {size}", " ".join(facts.notes))
+    return Finding("docker", Health.GOOD, f"{facts.version}, {_machine(facts)}", " ".join(facts.notes))
+
+
+def _machine(facts: BackendFacts) -> str:
+    """Cores, memory and GPUs that tasks can be given."""
+    gpus = "GPUs" if facts.gpus is None else "no GPU" if not facts.gpus else f"{facts.gpus} GPUs"
+    return f"{facts.cpus} CPUs, {facts.memory_bytes / 1e9:.1f} GB of memory, {gpus}"
 
 
 async def _redis(settings: Settings) -> AsyncIterator[Finding]:

@@ -191,7 +191,7 @@ def _fate_of_home(agent: AgentInfo) -> str | None:
     try:
         found = Path(agent.home, "instance").read_text(encoding="ascii").strip()
     except (FileNotFoundError, NotADirectoryError):
-        return f"its home {agent.home} is gone"
+        return f"its home {agent.home} is gone, or was moved"
     except (OSError, ValueError):
         return None
     return "" if found == agent.identity.instance else f"its home {agent.home} has been made anew since"

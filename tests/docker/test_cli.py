@@ -114,3 +114,92 @@ def test_a_limit_that_the_machine_cannot_give_is_refused_before_anything_starts(
     assert json.loads(line.run("history", "--json").stdout) == []
     if (line.home / "instance").exists():
         assert containers(line) == []
+
+
+def test_agents_shows_what_containers_use_and_which_are_orphans(
+    line: CommandLine, busybox_image: str, tmp_path: Path
+) -> None:
+    line.write("w.yaml", workflow(busybox_image, "echo begun; while :; do :; done"))
+    run = line.start("run", "w.yaml", "--backend", "docker")
+    wait_until(lambda: (line.home / "instance").exists() and containers(line))
+
+    def measured() -> list[dict[str, object]]:
+        found = json.loads(line.run("agents", "--backend", "docker", "--json").stdout)
+        return [agent for agent in found if agent["cpu_millicores"]]
+
+    wait_until(measured)
+    (agent,) = measured()
+    assert isinstance(agent["memory_bytes"], int) and 0 < agent["memory_bytes"] < 64 << 20
+
+    def orphans(home: str = "") -> list[dict[str, object]]:
+        where = ["--home", home] if home else []
+        done = line.run("agents", "--orphans", "--backend", "docker", "--json", *where)
+        assert done.returncode == 0, done.stderr
+        found: list[dict[str, object]] = json.loads(done.stdout)
+        return [orphan for orphan in found if orphan["name"] == agent["name"]]
+
+    assert orphans() == []
+    assert orphans(str(tmp_path / "another")) == [], "its home is there"
+    run.signal(signal.SIGKILL)
+    run.wait()
+    moved = line.home.rename(tmp_path / "moved")
+    try:
+        (orphan,) = orphans(str(tmp_path / "another"))
+        assert str(line.home) in str(orphan["why"])
+        assert orphan["remove"] == ["docker", "rm", "-f", "-v", agent["name"]]
+        shown = line.run("agents", "--orphans", "--backend", "docker", "--home", str(tmp_path / "another"))
+        assert f"docker rm -f -v {agent['name']}" in shown.stdout
+    finally:
+        moved.rename(line.home)
+    (line.home / "history.db").unlink()
+    (own,) = orphans()
+    assert "no run of this home needs it" in str(own["why"])
+    line.write("next.yaml", workflow(busybox_image, "true"))
+    assert line.run("run", "next.yaml", "--backend", "docker").returncode == 0
+    assert containers(line) == [], "the next engine on the home removes what nobody needs"
+
+
+def test_a_profiled_run_keeps_what_its_containers_used(line: CommandLine, busybox_image: str) -> None:
+    burn = "end=$(( $(date +%s) + 4 )); while [ $(date +%s) -lt $end ]; do :; done"
+    line.write("w.yaml", workflow(busybox_image, burn, "config: {enable_profiling: true}\n"))
+    done = line.run("run", "w.yaml", "--backend", "docker", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    (attempt,) = document["steps"][0]["attempts"]
+    usage = attempt["usage"]
+    assert usage["sampled"] is True
+    assert 0.5 < usage["cpu_seconds"] < 10
+    assert 0 < usage["memory_peak"] < 64 << 20
+    events = [
+        json.loads(text) for text in line.run("events", document["run"]["id"], "--json").stdout.splitlines()
+    ]
+    (sampled,) = [event["data"] for event in events if event["type"] == "attempt.sampled"]
+    assert sampled["every"] == 1.0
+    assert 3 <= len(sampled["rows"]) <= 8
+    assert max(row[1] for row in sampled["rows"]) > 100
+    assert all(len(row) == 7 for row in sampled["rows"])
+
+
+def test_an_unhealthy_container_is_a_warning_that_hides_secrets(
+    line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "opensesame-4711")
+    image = docker_images.variant(
+        'HEALTHCHECK --interval=1s --timeout=5s --retries=1 CMD echo "no login with $TOKEN"; exit 1'
+    )
+    line.write(
+        "w.yaml",
+        f"name: w\nsecrets: [TOKEN]\nsteps:\n  - id: a\n    image: {image}\n    command: sleep 600\n"
+        "    secrets: [TOKEN]\n    timeout: 6s\n",
+    )
+    done = line.run("run", "w.yaml", "--backend", "docker", "--json")
+    document = json.loads(done.stdout)
+    assert document["steps"][0]["reason"] == "timed_out"
+    told = line.run("events", document["run"]["id"], "--json").stdout
+    (warning,) = [
+        event["data"]["message"]
+        for event in map(json.loads, told.splitlines())
+        if event["type"] == "warning" and "unhealthy" in event["data"]["message"]
+    ]
+    assert "no login with" in warning
+    assert "opensesame-4711" not in told + done.stdout + done.stderr

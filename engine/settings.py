@@ -60,6 +60,11 @@ class Settings(BaseModel):
     max_starts: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 2), ge=1, description="container starts at once"
     )
+    max_warm: int = Field(
+        default_factory=lambda: max(16, 8 * (os.cpu_count() or 2)),
+        ge=1,
+        description="warm agents of one pool",
+    )
     stop_grace: float = Field(default=10.0, ge=0, description="seconds between SIGTERM and SIGKILL")
     platform_retries: int = Field(default=3, ge=0, description="tries after platform failures, per task")
     platform_retry_delay: float = Field(default=0.5, ge=0, description="first delay after one; doubles")

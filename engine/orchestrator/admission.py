@@ -9,6 +9,7 @@ from engine.agents import host
 from engine.agents.backend import BackendFacts, Limits
 from engine.errors import DocumentError, Problem
 from engine.orchestrator.permissions import objections
+from engine.orchestrator.pool_sizes import pool_objection
 from engine.orchestrator.secrets import NO_SECRETS, Secrets, read_secrets
 from engine.settings import Settings
 from engine.workflows.plan import Plan, PlanStep
@@ -79,6 +80,9 @@ def _objections(
         )
     if facts.name == "docker" and task.image is None:
         yield _NOWHERE, "has no image, which the Docker backend needs: give it an `image`"
+    if step.pool is not None and facts.name == "docker":
+        if message := pool_objection(step, facts, settings):
+            yield step.pool.place, message
     limits = Limits(task.limits.nano_cpus, task.limits.memory_bytes, task.limits.gpus)
     for objection in host.objections(limits, facts):
         place = task.limits.places.get(objection.limit, _NOWHERE)

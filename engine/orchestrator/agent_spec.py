@@ -8,14 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import astuple, replace
 
-from engine.agents.backend import AgentIdentity, AgentSpec, Limits, Mount, PoolSettings, PullPolicy
+from engine.agents.backend import AgentIdentity, AgentSpec, Limits, Mount, PullPolicy
 from engine.orchestrator import naming
 from engine.orchestrator.artifacts import MOUNT_POINT
 from engine.orchestrator.attempt import Unit
 from engine.orchestrator.context import RunContext
 from engine.orchestrator.permissions import mounts_of, working_dir_of
+from engine.orchestrator.pool_sizes import pool_settings
 from engine.state.store import RedisAccess
-from engine.workflows.plan import CleanupPolicy, PoolPlan, Scope, TaskPlan
+from engine.workflows.plan import CleanupPolicy, Scope, TaskPlan
 
 # TASK_INPUT is left out above this: an environment of that size breaks exec on some systems (contract §2).
 _TASK_INPUT_LIMIT = 32 * 1024
@@ -69,22 +70,9 @@ def container_spec(run: RunContext, unit: Unit, number: int, scope: Scope) -> Ag
         working_dir=working_dir_of(task, document, services.backend.name),
         user=task.user,
         privileged=task.privileged,
-        pool=pool_settings(step.pool, services.settings.max_tasks),
+        pool=pool_settings(step, services.facts, services.settings),
         run_bound=run.has_artifacts,
         disposable=not task.artifacts and step.cleanup is CleanupPolicy.ALWAYS,
-    )
-
-
-def pool_settings(pool: PoolPlan | None, max_tasks: int) -> PoolSettings | None:
-    """The pool of a step, its size filled in from what the machine runs at once."""
-    if pool is None:
-        return None
-    return PoolSettings(
-        pool.name,
-        min_size=pool.min_size,
-        max_size=pool.max_size or max(pool.min_size, max_tasks),
-        idle_timeout=pool.idle_timeout,
-        max_agent_uses=pool.max_agent_uses,
     )
 
 

@@ -20,6 +20,7 @@ from engine.orchestrator.approvals import Approvals
 from engine.orchestrator.artifacts import ArtifactStore, has_artifacts
 from engine.orchestrator.masking import mask_event
 from engine.orchestrator.outcome import Outcome, cancelled, skipped
+from engine.orchestrator.pool_sizes import pool_settings
 from engine.orchestrator.ports import ChildRuns, ParentLink, Recall, nothing_remembered
 from engine.orchestrator.secrets import NO_SECRETS, Secrets
 from engine.orchestrator.slots import NamedLimits, Slots
@@ -27,7 +28,7 @@ from engine.orchestrator.triggers import failure_is_tolerated
 from engine.settings import Settings
 from engine.state.store import StateChanges, StateStore
 from engine.workflows.conditions import same
-from engine.workflows.plan import Plan, PlanStep, PoolPlan, Scope
+from engine.workflows.plan import Plan, PlanStep, Scope
 
 _NOTHING = object()  # unlike any value of a field
 
@@ -65,11 +66,10 @@ class Services:
     pools: Pools | None = None
     pool_limits: NamedLimits = field(default_factory=NamedLimits)
 
-    def pool_slots(self, pool: PoolPlan) -> Slots:
-        """How many tasks a pool has agents for at once, over all runs; no limit where there are no pools."""
-        if self.pools is None:
-            return Slots()
-        return self.pool_limits.of(pool.name, pool.max_size or max(pool.min_size, self.settings.max_tasks))
+    def pool_slots(self, step: PlanStep) -> Slots:
+        """How many tasks a step's pool has agents for at once, over all runs; no limit without a pool."""
+        pool = pool_settings(step, self.facts, self.settings) if self.pools is not None else None
+        return self.pool_limits.of(pool.name, pool.max_size) if pool is not None else Slots()
 
     @property
     def artifacts(self) -> ArtifactStore:

@@ -80,8 +80,7 @@ class UnitRunner:
         self._unit = unit
         self._track = track
         # Those of the pool first: who waits for a warm agent holds nothing that others could use.
-        pool = unit.step.pool
-        self._slots = run.services.pool_slots(pool).within(slots) if pool is not None else slots
+        self._slots = run.services.pool_slots(unit.step).within(slots)
         self._conclude = conclude
         self._interrupted = interrupted
         self._on_backoff = on_backoff
@@ -153,8 +152,7 @@ class UnitRunner:
 
     def _note_waiting(self) -> None:
         pool = self._unit.step.pool
-        for_pool = pool is not None and self._run.services.pool_slots(pool).full
-        name = pool.name if pool is not None and for_pool else None
+        name = pool.name if pool and self._run.services.pool_slots(self._unit.step).full else None
         why = "slot" if name is None else "pool"
         self._run.record(self._run.event(EventType.STEP_WAITING, self._unit.step.id, why=why, pool=name))
 

@@ -6,6 +6,7 @@ from engine.errors import InputError
 from engine.orchestrator.agent_spec import container_spec
 from engine.orchestrator.attempt import Unit
 from engine.orchestrator.context import RunContext
+from engine.orchestrator.pool_sizes import pool_remark
 
 
 def warm_up(run: RunContext) -> None:
@@ -18,7 +19,11 @@ def warm_up(run: RunContext) -> None:
         return
     seen = set()
     for step in run.plan.steps.values():
-        if step.pool is None or not step.pool.warm_up or step.task is None or step.id in run.outcomes:
+        if step.pool is None or step.task is None or step.id in run.outcomes:
+            continue
+        if remark := pool_remark(step, run.services.facts, run.services.settings):
+            run.warn(remark, step.id)
+        if not step.pool.warm_up:
             continue
         try:
             spec = container_spec(run, Unit(step), 1, run.scope())

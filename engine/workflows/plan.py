@@ -103,6 +103,7 @@ class PoolPlan:
         idle_timeout: seconds after which an idle agent beyond `min_size` goes.
         max_agent_uses: tasks after which an agent is replaced; 0 = no limit, 1 = one agent per task.
         warm_up: start `min_size` agents (at least one) when a run begins, before a task needs them.
+        place: line and column of its sizes in the document, for problems with the machine.
     """
 
     name: str
@@ -111,6 +112,7 @@ class PoolPlan:
     idle_timeout: float = 300.0
     max_agent_uses: int = 0
     warm_up: bool = False
+    place: tuple[int, int] = field(default=(0, 0), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

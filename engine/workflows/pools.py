@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.workflows.compiling import Compiler
+from engine.workflows.compiling import At, Compiler
 from engine.workflows.documents import WorkflowDocument
 from engine.workflows.fitness import has_task
 from engine.workflows.graph import Draft
@@ -32,9 +32,10 @@ def plan_pool(draft: Draft, document: WorkflowDocument, compiler: Compiler) -> P
         if step.pool not in document.pools:
             compiler.error((*at, "pool"), _no_such_pool(step.pool, document))
             return None
-        return _pool(step.pool, document.pools[step.pool])
+        return _pool(step.pool, document.pools[step.pool], compiler, ("pools", step.pool))
     if step.execution_mode == "pooled":
-        return _pool(f"{document.name}/{draft.id}", step.pool_config or PoolDocument())
+        here: At = (*at, "pool_config") if step.pool_config is not None else (*at, "execution_mode")
+        return _pool(f"{document.name}/{draft.id}", step.pool_config or PoolDocument(), compiler, here)
     if step.pool_config is not None:
         compiler.warning(
             (*at, "pool_config"),
@@ -52,7 +53,8 @@ def _no_such_pool(name: str, document: WorkflowDocument) -> str:
     return f"`pool`: there is no pool {quoted(name)} under `pools`: {hint}"
 
 
-def _pool(name: str, document: PoolDocument) -> PoolPlan:
+def _pool(name: str, document: PoolDocument, compiler: Compiler, at: At) -> PoolPlan:
+    place = compiler.place(at)
     return PoolPlan(
         name,
         min_size=document.min_size,
@@ -60,4 +62,5 @@ def _pool(name: str, document: PoolDocument) -> PoolPlan:
         idle_timeout=document.idle_timeout,
         max_agent_uses=document.max_agent_uses,
         warm_up=document.warm_up,
+        place=(place.line, place.column),
     )

@@ -80,9 +80,9 @@ def _objections(
         )
     if facts.name == "docker" and task.image is None:
         yield _NOWHERE, "has no image, which the Docker backend needs: give it an `image`"
-    if step.pool is not None and facts.name == "docker":
-        if message := pool_objection(step, facts, settings):
-            yield step.pool.place, message
+    pool = step.pool if facts.name == "docker" else None
+    if pool is not None and (message := pool_objection(step, facts, settings)):
+        yield pool.place, message
     limits = Limits(task.limits.nano_cpus, task.limits.memory_bytes, task.limits.gpus)
     for objection in host.objections(limits, facts):
         place = task.limits.places.get(objection.limit, _NOWHERE)

@@ -33,6 +33,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/installed-dev
+	@$(BIN)/python -m compileall -q agentainer_tui engine
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
@@ -55,9 +56,11 @@ $(BIN)/python:
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 
-# pip's own output is long: one line for each package instead. What goes wrong it says on stderr.
+# pip's own output is long: one line for each package instead. What goes wrong it says on stderr. Our own modules
+# are compiled here, too: where PYTHONDONTWRITEBYTECODE is set, every start would compile them anew.
 define install
 set -o pipefail; echo "installing agentainer and what it needs into $(VENV) (once)"; \
 $(BIN)/python -m pip install --disable-pip-version-check --no-input --editable '$(1)' \
-  | while read -r what name _; do if [ "$$what" = Collecting ]; then echo "  $$name"; fi; done
+  | while read -r what name _; do if [ "$$what" = Collecting ]; then echo "  $$name"; fi; done && \
+$(BIN)/python -m compileall -q agentainer_tui engine
 endef

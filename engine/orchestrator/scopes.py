@@ -94,6 +94,8 @@ def _reuse_others(plan: Plan, detail: RunDetail, records: dict[str, StepRecord],
             f"step {only.id!r} needs {names}, which did not complete in run {detail.run.id}",
             hint=f"use --from {sorted(broken)[0]}, or --failed",
         )
+    if only.parent is not None:  # it runs its members; the others of them stand as they are
+        again.add(only.parent)
     return Reuse(_rest(plan, records, again))
 
 

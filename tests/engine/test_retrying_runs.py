@@ -97,6 +97,37 @@ def test_only_scope_reruns_one_step_and_leaves_the_rest_as_it_was(tmp_path: Path
     in_world(tmp_path, story, flaky)
 
 
+GROUP = """
+name: group
+config: {failure_strategy: continue}
+steps:
+  - id: group
+    type: parallel
+    steps:
+      - {id: one, command: ["x"]}
+      - {id: two, command: ["x"]}
+      - {id: three, command: ["x"]}
+"""
+
+
+@pytest.mark.parametrize(("still", "group"), [([], "completed"), (["three"], "failed")])
+def test_only_scope_reruns_a_member_and_its_group_ends_with_all_of_them_anew(
+    tmp_path: Path, still: list[str], group: str
+) -> None:
+    flaky = Flaky("two", *still)
+
+    async def story(world: World) -> None:
+        first = await world.run(GROUP)
+        assert step_of(first, "group").status == "failed"
+        flaky.broken.discard("two")
+        second = await retry(world, first, GROUP, only_step="two")
+        assert flaky.ran[second.run.id] == ["two"]
+        assert {"two": "completed", "group": group}.items() <= statuses(second).items()
+        assert step_of(second, "three").reused
+
+    in_world(tmp_path, story, flaky)
+
+
 def test_whole_scope_takes_nothing_over(tmp_path: Path) -> None:
     flaky = Flaky()
 

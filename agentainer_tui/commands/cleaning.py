@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.commands.confirming import may_delete
@@ -20,7 +21,7 @@ from engine.inventory import find_orphans, take_inventory
 from engine.upkeep import kept_agents, remove_agents
 
 if TYPE_CHECKING:
-    from engine.facade import Settings
+    from engine.facade import AttemptRecord, Settings
     from engine.inventory import AgentInfo, AgentLoad, Inventory, Orphan
 
 
@@ -120,11 +121,22 @@ def cleanup(options: Namespace) -> int:
     return 0
 
 
-async def _agents(settings: Settings) -> tuple[Inventory, set[str]]:
+async def _agents(settings: Settings) -> tuple[Inventory, Set[str]]:
     found = await take_inventory(settings, measured=True)
     async with open_history(settings) as history:
-        kept = {record.agent for record in await history.kept_agents()}
-    return found, kept
+        kept = {record.agent: record for record in await history.kept_agents()}
+    agents = [_as_kept(agent, kept.get(agent.name)) for agent in found.agents]
+    return replace(found, agents=agents), kept.keys()
+
+
+def _as_kept(agent: AgentInfo, record: AttemptRecord | None) -> AgentInfo:
+    """A warm agent was made for nobody: what it was kept for stands in the history."""
+    if agent.pool is None or record is None:
+        return agent
+    whose = {"run_id": record.run_id, "step_id": record.step_id, "item": record.item}
+    return replace(
+        agent, identity=replace(agent.identity, **whose, attempt=record.number), image=record.image
+    )
 
 
 def _agent_json(agent: AgentInfo, *, kept: bool, load: AgentLoad | None) -> dict[str, Any]:
@@ -156,8 +168,8 @@ def _agent_row(agent: AgentInfo, *, kept: bool, load: AgentLoad | None) -> tuple
     return (
         agent.name,
         identity.run_id,
-        label(identity.step_id, identity.item),
-        str(identity.attempt),
+        label(identity.step_id, identity.item) if kept or not agent.pool else f"pool {agent.pool}",
+        str(identity.attempt or "-"),
         _standing(agent),
         f"{load.cpu_millicores / 10:.0f} %" if load else "",
         size(load.memory_bytes) if load else "",

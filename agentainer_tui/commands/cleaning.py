@@ -133,10 +133,14 @@ def _as_kept(agent: AgentInfo, record: AttemptRecord | None) -> AgentInfo:
     """A warm agent was made for nobody: what it was kept for stands in the history."""
     if agent.pool is None or record is None:
         return agent
-    whose = {"run_id": record.run_id, "step_id": record.step_id, "item": record.item}
-    return replace(
-        agent, identity=replace(agent.identity, **whose, attempt=record.number), image=record.image
+    whose = replace(
+        agent.identity,
+        run_id=record.run_id,
+        step_id=record.step_id,
+        item=record.item,
+        attempt=record.number,
     )
+    return replace(agent, identity=whose, image=record.image)
 
 
 def _agent_json(agent: AgentInfo, *, kept: bool, load: AgentLoad | None) -> dict[str, Any]:

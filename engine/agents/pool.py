@@ -26,7 +26,7 @@ _log = logging.getLogger("agentainer")
 
 # Agents of one pool that start at the same time: more of them only make the first one later.
 _STARTS_AT_ONCE = 2
-# Seconds that the agents there are get to serve the waiting tasks, before another one is started for these.
+# Seconds that tasks get to be served, or to run, before they have to share the machine with another start.
 _PATIENCE = 0.05
 # Timers of the event loop may come this much too early, in seconds.
 _TIMER_ERROR = 0.001
@@ -139,7 +139,7 @@ class Pool:
         self._tasks += 1
         self._hits, self._misses = self._hits + (not waited), self._misses + waited
         if self.settings.max_agent_uses == 1:
-            self._start_ahead(kind, spec, max(self.settings.min_size, _AHEAD))
+            self._spawn(self._replace_soon(kind, spec))
         return member, not waited
 
     def release(self, member: Member) -> None:
@@ -309,6 +309,12 @@ class Pool:
         have = sum(member.state == "idle" for member in self._of(kind)) + self._starting[kind]
         for _ in range(min(ready - have, self._room)):
             self._start(kind, spec, ahead=True)
+
+    async def _replace_soon(self, kind: Kind, spec: AgentSpec) -> None:
+        """Start the successor of an agent that serves only one task, once that has had its chance to run."""
+        await asyncio.sleep(_PATIENCE)
+        if not self._closed:
+            self._start_ahead(kind, spec, max(self.settings.min_size, _AHEAD))
 
     def _start(self, kind: Kind, spec: AgentSpec, *, ahead: bool = False) -> None:
         self._starting[kind] += 1

@@ -15,6 +15,7 @@ from engine.agents.docker_events import ContainerEvent
 from engine.agents.docker_link import EngineLink
 from engine.agents.docker_network import check_network, join
 from engine.agents.docker_notices import Notices
+from engine.agents.docker_oom import KILLED, OOM_NOTICE, SIGKILL, Killing
 from engine.agents.docker_output import Output
 from engine.agents.docker_spec import INSTANCE_LABEL, JOINS_LABEL, joined_network
 from engine.agents.docker_stats import ContainerStats
@@ -23,14 +24,7 @@ from engine.errors import BackendError, Reason
 
 T = TypeVar("T")
 
-_SIGKILL = 9
-_KILLED = 128 + _SIGKILL
 _NEVER_RAN = "it was stopped before it had been started"
-# Of its limit: who used as much and was killed by nobody that we know of was killed for that.
-_NEARLY_ALL = 0.9
-CHILD_OOM = "one of its processes was killed for want of memory"
-# Docker may tell of a lack of memory a moment after it tells of the exit.
-OOM_NOTICE = 0.25
 # Between looks at a container that has been killed, in case that the event was lost, in seconds.
 _LOOK_AGAIN = 1.0
 
@@ -55,6 +49,7 @@ class Container:
         self.started = False
         self.removed = False
         self.notices = Notices(link.calls)
+        self.killing = Killing()
         self._link = link
         self._output: Output | None = None
         self._sink: LogSink | None = None
@@ -65,14 +60,9 @@ class Container:
         self._end: _End | None = None
         self._done: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._stop_signal = "SIGTERM"
-        self._memory_limited = False
         self._joins = ""
         self._takes_input = False
-        self._oom = False
-        self.oomed = asyncio.Event()  # set when one of its processes was killed for want of memory
         self._stopping = False
-        self._killed = False
-        self._killed_by_hand = False
         self._stats: ContainerStats | None = None
         self._started_at: datetime | None = None
 
@@ -126,7 +116,7 @@ class Container:
         self.id = container_id
         self._link.by_id[container_id] = self
         self._stop_signal = stop_signal or "SIGTERM"
-        self._memory_limited = bool(memory)
+        self.killing.limited = bool(memory)
 
     def _created_late(self, made: Mapping[str, Any]) -> None:
         """The engine answered after all, when nobody waited any more."""
@@ -251,13 +241,12 @@ class Container:
                 self.started = True
                 self._started_at = event.time
             case "oom":
-                self._oom = True
-                self.oomed.set()
-            case "kill":
-                self._killed_by_hand = self._killed_by_hand or event.signal == _SIGKILL
+                self.killing.out_of_memory.set()
+            case "kill" if event.signal == SIGKILL and not self.killing.by_us:
+                self.killing.by_hand = True
             case "pause" | "unpause":
                 self.notices.pausing(event)
-            case "die" if event.exit_code == _KILLED and not self._killed:
+            case "die" if event.exit_code == KILLED and not self.killing.by_us:
                 # By hand, by the kernel, or on its way to being removed: only a look tells these apart.
                 self._spawn(self.look())
             case "die" if event.exit_code is not None:
@@ -270,7 +259,7 @@ class Container:
     async def look(self) -> None:
         """Ask the engine where it stands, and act on the answer."""
         found = await inspect(self._link.calls, self.id)
-        if self._memory_limited and found and found["State"]["ExitCode"] == _KILLED and not self._oom:
+        if found and self.killing.is_open(found["State"]["ExitCode"]):
             await asyncio.sleep(OOM_NOTICE)
             found = await inspect(self._link.calls, self.id)
         self._judge(found["State"] if found else None)
@@ -280,7 +269,8 @@ class Container:
             self._ended(_End(-1, lost=True))
             return
         self._started_at = parse_time(state["StartedAt"]) or self._started_at
-        self._oom = self._oom or bool(state["OOMKilled"])
+        if state["OOMKilled"]:
+            self.killing.out_of_memory.set()
         if state["Status"] == "created":
             return
         self.started = True
@@ -309,7 +299,7 @@ class Container:
         finished_at = end.finished_at
         if finished_at is not None and self._started_at is not None:
             finished_at = max(finished_at, self._started_at)
-        oom = self._ended_by_oom(end)
+        oom = self.killing.was_oom(end.code, self._stats.pressure if self._stats is not None else 0.0)
         if not self._done.done():
             self._done.set_result(
                 Exit(
@@ -317,18 +307,11 @@ class Container:
                     oom=oom,
                     lost=end.lost,
                     start_error=error,
-                    note=CHILD_OOM if self._oom and not oom and end.code != -1 else "",
+                    note="" if oom or end.lost else self.killing.note(end.code),
                     started_at=self._started_at,
                     finished_at=finished_at,
                 )
             )
-
-    def _ended_by_oom(self, end: _End) -> bool:
-        """Whether it was killed for want of memory. The engine's word for it may be missing (cgroups v2)."""
-        if end.code != _KILLED or self._killed or self._killed_by_hand:
-            return False
-        used = self._stats.pressure if self._stats is not None and self._memory_limited else 0.0
-        return self._oom or used >= _NEARLY_ALL
 
     async def stop(self, grace: float) -> None:
         """Ask it to end, wait `grace` seconds, insist."""
@@ -341,7 +324,7 @@ class Container:
         """Insist; returns when it has ended."""
         if not await self._can_be_signalled():
             return
-        self._killed = True
+        self.killing.by_us = True
         await self._signal("SIGKILL")
         deadline = self._link.deadlines.call
         while not await self._exits_within(_LOOK_AGAIN):
@@ -397,7 +380,7 @@ class Container:
         self._stopping = self.removed = True
         await self._quiet()
         if await self._exists():
-            self._killed = True
+            self.killing.by_us = True
             await remove_container(self._link.calls, self.id, self._link.deadlines.call)
             self._link.by_id.pop(self.id, None)
         await self.let_go()

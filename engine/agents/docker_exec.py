@@ -20,7 +20,7 @@ from engine.agents import holder, resident
 from engine.agents.backend import AgentSpec, Exit, LogSink
 from engine.agents.docker import DockerBackend
 from engine.agents.docker_calls import EngineRefusedError
-from engine.agents.docker_container import CHILD_OOM, OOM_NOTICE
+from engine.agents.docker_oom import CHILD_OOM, OOM_NOTICE
 from engine.agents.docker_resident import ImageConfig, ResidentAgent
 from engine.agents.docker_spec import hostname
 from engine.agents.docker_streams import EngineStream, FrameParser, open_stream

@@ -116,7 +116,7 @@ class ResidentAgent:
             raise
         self._container = await self._backend.container(self.name)
         if self._container is not None:
-            self._oomed = self._container.oomed
+            self._oomed = self._container.killing.out_of_memory
         self._watch = asyncio.create_task(self._until_end(), name=f"warm {self.name}")
 
     async def _until_end(self) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from engine.agents import resident
 from engine.agents.backend import AgentSpec, Exit, LogSink, Stream, Usage
 from engine.agents.docker import DockerBackend
-from engine.agents.docker_container import CHILD_OOM, OOM_NOTICE
+from engine.agents.docker_oom import CHILD_OOM, OOM_NOTICE
 from engine.agents.docker_resident import (
     CLEAN_SECONDS,
     ImageConfig,

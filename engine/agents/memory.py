@@ -98,8 +98,8 @@ class MemoryBackend:
         started: names in the order of their starts.
         running: how many run now; `most_running`: the most there ever were at once.
         digests: of images that are not to be identified by their names.
-        looks: the `sample` calls: name, and seconds since its start; `streams`: iterations of `samples` that
-            are open.
+        looks: the `sample` calls: name, and seconds since its start; `streams`, `most_streams`: iterations
+            of `samples` that are open, and the most there ever were at once.
     """
 
     name = "memory"
@@ -113,7 +113,7 @@ class MemoryBackend:
         self.most_running = 0
         self.digests: dict[str, str] = {}
         self.looks: list[tuple[str, float]] = []
-        self.streams = 0
+        self.streams = self.most_streams = 0
         self._errors: dict[tuple[str, str], int] = {}
 
     async def open(self) -> BackendFacts:
@@ -238,6 +238,7 @@ class MemoryBackend:
     async def samples(self, name: str) -> AsyncGenerator[Sample, None]:
         """As scripted, once a second."""
         self.streams += 1
+        self.most_streams = max(self.most_streams, self.streams)
         try:
             while (sample := self._sample(name)) is not None:
                 yield sample

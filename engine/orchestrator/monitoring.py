@@ -22,6 +22,8 @@ from engine.orchestrator.series import Series
 _log = logging.getLogger("agentainer")
 
 _LONGEST_PAUSE = 30.0
+# Tasks that are over sooner than this, in seconds, are not worth a stream of samples.
+_PROFILED_AFTER = 0.1
 # Looks that come to nothing, after which there are no more.
 _VAIN_LOOKS = 3
 # Less CPU time than this part of the time that went by is no activity: programs that wait wake up at times.
@@ -88,11 +90,9 @@ class AgentMonitor:
         self._began = now - elapsed
         self._silence = _Silence(self._silence_limit, now)
         self._backend.listen(self._agent, self._noticed)
-        if self._series is not None:
-            self._watch()
-        else:
-            first = min(next(look_pauses()), self._silence_limit or math.inf)
-            self._timer = asyncio.get_running_loop().call_later(first, self._watch)
+        first = next(look_pauses()) if self._series is None else _PROFILED_AFTER
+        first = min(first, self._silence_limit or math.inf)
+        self._timer = asyncio.get_running_loop().call_later(first, self._watch)
 
     def end(self) -> None:
         """The agent runs no more."""

@@ -251,6 +251,7 @@ async def test_a_container_that_had_used_its_limit_up_is_told_to_have_died_of_it
     kill_from_outside(spec.name)
     end = await soon(backend.wait(spec.name))
     assert (end.code, end.oom) == (137, oom)
+    assert ("want of memory" in end.note) is not oom
 
 
 async def test_a_container_that_was_killed_by_hand_did_not_die_of_its_limit_however_near_it_was(

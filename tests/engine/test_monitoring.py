@@ -141,13 +141,13 @@ def test_a_profiled_attempt_is_followed_second_by_second_in_one_stream(tmp_path:
     (sampled,) = [event for event in events if event.type is EventType.ATTEMPT_SAMPLED]
     assert sampled.attempt == 1 and sampled.step_id == "only"
     assert sampled.data["every"] == 1.0
-    assert [row[0] for row in sampled.data["rows"]] == pytest.approx([0, 1, 2, 3, 4, 5])
+    assert [row[0] for row in sampled.data["rows"]] == pytest.approx([0.1, 1.1, 2.1, 3.1, 4.1, 5.1])
     assert [row[1] for row in sampled.data["rows"]] == pytest.approx([0, 500, 500, 500, 500, 500])
     kinds = [event.type for event in events if event.attempt == 1]
     assert kinds.index(EventType.ATTEMPT_SAMPLED) == kinds.index(EventType.ATTEMPT_FINISHED) - 1
-    assert attempt.usage["cpu_seconds"] == 2.5
+    assert attempt.usage["cpu_seconds"] == pytest.approx(2.55)
     assert world.backend.looks == []
-    assert world.backend.streams == 0
+    assert (world.backend.most_streams, world.backend.streams) == (1, 0)
 
 
 def test_a_long_profile_stays_small(tmp_path: Path) -> None:
@@ -157,6 +157,12 @@ def test_a_long_profile_stays_small(tmp_path: Path) -> None:
     assert 300 <= len(sampled.data["rows"]) <= 600
     assert sampled.data["every"] == 32.0
     assert sampled.data["rows"][-1][0] == pytest.approx(9999, abs=2)
+
+
+def test_a_task_that_is_over_at_once_opens_no_stream(tmp_path: Path) -> None:
+    attempt, _, world = told(tmp_path, Script(delay=0.05, samples=busy()), PROFILED)
+    assert attempt.usage is None
+    assert world.backend.most_streams == 0
 
 
 def test_a_profile_of_what_cannot_be_measured_has_no_rows(tmp_path: Path) -> None:

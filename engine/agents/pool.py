@@ -15,11 +15,12 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from engine.agents.backend import AgentSpec, PoolReport, PoolSettings
-from engine.agents.warm import UnfitError, WarmAgent, WarmMaker
+from engine.agents.pool_members import Kind, Member, Waiter
+from engine.agents.warm import UnfitError, WarmMaker
 from engine.errors import BackendError, Reason
 
 _log = logging.getLogger("agentainer")
@@ -32,55 +33,6 @@ _PATIENCE = 0.05
 _TIMER_ERROR = 0.001
 # Agents that are started ahead of the tasks where each serves only one, unless `min_size` says more.
 _AHEAD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What makes agents alike.
-
-    Attributes:
-        digest: over everything that an agent has and a task does not bring along, but its image.
-        image: as the steps name it.
-        content: what that name means now.
-        run_id: of the only run that it is of use to, if so.
-    """
-
-    digest: str
-    image: str
-    content: str
-    run_id: str | None = None
-
-
-@dataclass(eq=False)
-class Member:
-    """An agent of a pool.
-
-    Attributes:
-        state: where it stands; only `idle` ones are given to tasks.
-        uses: tasks that it has been given.
-        run_id: of the last task; what that run's tasks left is trusted by that run only.
-        checked: its files were compared with the image's since its last task.
-        idle_since: by the event loop's clock.
-    """
-
-    agent: WarmAgent
-    kind: Kind
-    spec: AgentSpec
-    state: Literal["idle", "busy", "cleaning", "leaving"] = "idle"
-    uses: int = 0
-    run_id: str | None = None
-    checked: bool = True
-    idle_since: float = 0.0
-    watch: asyncio.Task[None] | None = None
-
-
-@dataclass(eq=False)
-class _Waiter:
-    """A task that waits for an agent."""
-
-    kind: Kind
-    spec: AgentSpec
-    turn: asyncio.Future[Member] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Pool:
@@ -98,7 +50,7 @@ class Pool:
         self._new_name = new_name
         self._members: list[Member] = []
         self._starting: Counter[Kind] = Counter()
-        self._waiting: deque[_Waiter] = deque()
+        self._waiting: deque[Waiter] = deque()
         self._starts = asyncio.Semaphore(_STARTS_AT_ONCE)
         self._unfit: dict[str, str] = {}
         self._hits = self._misses = self._tasks = 0
@@ -239,7 +191,7 @@ class Pool:
         return max(idle, key=lambda m: (m.checked or m.run_id == run_id, m.idle_since), default=None)
 
     async def _wait_for_one(self, kind: Kind, spec: AgentSpec) -> Member:
-        waiter = _Waiter(kind, spec)
+        waiter = Waiter(kind, spec)
         self._waiting.append(waiter)
         self._grow()
         try:

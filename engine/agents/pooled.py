@@ -31,7 +31,8 @@ from engine.agents.backend import (
     PullPolicy,
     Sample,
 )
-from engine.agents.pool import Kind, Member, Pool
+from engine.agents.pool import Pool
+from engine.agents.pool_members import Kind, Member
 from engine.agents.warm import DiedError, UnfitError, WarmMaker
 from engine.errors import BackendError, Reason
 

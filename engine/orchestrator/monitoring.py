@@ -21,6 +21,7 @@ from engine.orchestrator.series import Series
 
 _log = logging.getLogger("agentainer")
 
+_FIRST_LOOK = 1.0
 _LONGEST_PAUSE = 30.0
 # Tasks that are over sooner than this, in seconds, are not worth a stream of samples.
 _PROFILED_AFTER = 0.1
@@ -28,13 +29,14 @@ _PROFILED_AFTER = 0.1
 _VAIN_LOOKS = 3
 # Less CPU time than this part of the time that went by is no activity: programs that wait wake up at times.
 _IDLE = 0.01
+_FIGURES = tuple(field.name for field in fields(Usage) if field.name != "sampled")
 _COUNTERS = ("network_in", "network_out", "block_read", "block_write")
 
 
 def look_pauses() -> Iterator[float]:
     """Seconds before each look: they come 1, 2, 4, 8, 16 and 32 s after the start, then every 30 s."""
-    yield 1.0
-    pause = 1.0
+    yield _FIRST_LOOK
+    pause = _FIRST_LOOK
     while True:
         yield pause
         pause = min(2 * pause, _LONGEST_PAUSE)
@@ -68,9 +70,10 @@ class AgentMonitor:
         self._silence_limit = silence
         self._warn = warn
         self._series = Series() if profiled else None
-        self._tally = _Tally(fresh=True)
-        self._silence = _Silence(silence, 0.0)
-        self._written: Callable[[], int] = lambda: 0
+        # These two are made once there is something to watch: most attempts are over before.
+        self._tally: _Tally | None = None
+        self._silence: _Silence | None = None
+        self._written: Callable[[], int] | None = None
         self._began = 0.0
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
@@ -83,16 +86,13 @@ class AgentMonitor:
             written: tells how much output has come so far.
             elapsed: how many seconds ago it started.
         """
-        placement = self._backend.placement(self._agent)
-        self._tally = _Tally(fresh=placement is None or not placement.reused)
         self._written = written
-        now = self._clock.monotonic()
-        self._began = now - elapsed
-        self._silence = _Silence(self._silence_limit, now)
+        self._began = self._clock.monotonic() - elapsed
         self._backend.listen(self._agent, self._noticed)
-        first = next(look_pauses()) if self._series is None else _PROFILED_AFTER
-        first = min(first, self._silence_limit or math.inf)
-        self._timer = asyncio.get_running_loop().call_later(first, self._watch)
+        first = _FIRST_LOOK if self._series is None else _PROFILED_AFTER
+        if self._silence_limit:
+            first = min(first, self._silence_limit)
+        self._timer = asyncio.get_running_loop().call_later(first, self._watch, self._began + elapsed)
 
     def end(self) -> None:
         """The agent runs no more."""
@@ -108,11 +108,14 @@ class AgentMonitor:
 
     def usage(self, end: Exit | None) -> dict[str, Any] | None:
         """What it used in all: what the backend says at its `end`, and for the rest what was seen."""
-        exact = end.usage if end is not None and end.usage is not None else Usage()
-        seen = self._tally.usage
+        exact = end.usage if end is not None else None
+        if exact is None and self._tally is None:
+            return None
+        exact = exact or Usage()
+        seen = self._tally.usage if self._tally is not None else Usage()
         known: dict[str, Any] = {}
         sampled = exact.sampled
-        for name in (field.name for field in fields(Usage) if field.name != "sampled"):
+        for name in _FIGURES:
             value, estimate = getattr(exact, name), getattr(seen, name)
             sampled = sampled or (value is None and estimate is not None)
             if (value := estimate if value is None else value) is not None:
@@ -121,33 +124,36 @@ class AgentMonitor:
 
     # -- while it runs --------------------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        self._timer = None
-        self._task = asyncio.create_task(self._follow(), name=f"monitor-{self._agent}")
+    def _watch(self, since: float) -> None:
+        placement = self._backend.placement(self._agent)
+        tally = self._tally = _Tally(fresh=placement is None or not placement.reused)
+        silence = self._silence = _Silence(self._silence_limit, since)
+        self._task = asyncio.create_task(self._follow(tally, silence), name=f"monitor-{self._agent}")
 
-    async def _follow(self) -> None:
+    async def _follow(self, tally: _Tally, silence: _Silence) -> None:
         try:
-            if self._series is None or not await self._stream(self._series):
-                await self._look_now_and_then()
+            if self._series is None or not await self._stream(self._series, tally, silence):
+                await self._look_now_and_then(tally, silence)
         except BackendError as error:
             _log.info("%s is not measured any more: %s", self._agent, error)
         except Exception:
             _log.exception("measuring %s failed", self._agent)
 
-    async def _stream(self, series: Series) -> bool:
+    async def _stream(self, series: Series, tally: _Tally, silence: _Silence) -> bool:
         """Every sample; False if the backend has none."""
         async with aclosing(self._backend.samples(self._agent)) as samples:
             async for sample in samples:
-                series.add(self._clock.monotonic() - self._began, sample, fresh=self._tally.fresh)
-                self._take(sample)
-        return self._tally.seen
+                series.add(self._clock.monotonic() - self._began, sample, fresh=tally.fresh)
+                tally.add(sample)
+                self._listen_for(silence, sample)
+        return tally.seen
 
-    async def _look_now_and_then(self) -> None:
+    async def _look_now_and_then(self, tally: _Tally, silence: _Silence) -> None:
         pauses = look_pauses()
         next_look = self._began + next(pauses)
         vain = 0
         while True:
-            due = min(next_look, self._silence.due)
+            due = min(next_look, silence.due)
             if due == math.inf:
                 return
             await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
@@ -158,16 +164,17 @@ class AgentMonitor:
                 next_look = math.inf
             while next_look <= now:
                 next_look += next(pauses)
-            self._take(sample)
+            if sample is not None:
+                tally.add(sample)
+            self._listen_for(silence, sample)
 
-    def _take(self, sample: Sample | None) -> None:
-        if sample is not None:
-            self._tally.add(sample)
+    def _listen_for(self, silence: _Silence, sample: Sample | None) -> None:
         now = self._clock.monotonic()
-        if self._silence.note(now, self._written(), sample) and not self._paused:
+        written = self._written() if self._written is not None else 0
+        if silence.note(now, written, sample) and not self._paused:
             idle = "" if sample is None else " and used next to no CPU"
             self._warn(
-                f"{self._agent} has written nothing{idle} for {self._silence.lasted(now):.0f} s: it may be "
+                f"{self._agent} has written nothing{idle} for {silence.lasted(now):.0f} s: it may be "
                 "stuck, or wait for something (its timeout stays in force)"
             )
 
@@ -189,7 +196,8 @@ class AgentMonitor:
                 )
             case "resumed":
                 self._paused = False
-                self._silence.stir(self._clock.monotonic())
+                if self._silence is not None:
+                    self._silence.stir(self._clock.monotonic())
                 self._warn(f"{self._agent} goes on after a pause")
 
 

@@ -242,7 +242,8 @@ def _ignore(stream: Stream, data: bytes) -> None:
 
 def _resident_spec(spec: AgentSpec, name: str, program: tuple[str, ...]) -> AgentSpec:
     """The container that serves tasks like that of `spec`: what is a task's own is left out."""
-    nobody = AgentIdentity(spec.identity.instance, "", "", "", None, 0, "")
+    run_id = spec.identity.run_id if spec.run_bound else ""
+    nobody = AgentIdentity(spec.identity.instance, "", run_id, "", None, 0, "")
     return replace(spec, name=name, identity=nobody, env={}, command=None, working_dir=None, resident=program)
 
 

@@ -6,9 +6,9 @@ task is a subshell that becomes the task's program: its environment, directory a
 
 What the shell prints around a task begins with the task's mark, a word that nobody can guess:
 
-    MARK:B:pid      the task's program begins; what follows on both streams is its output
+    MARK:B:pid      the task's program begins; what follows is its output
     MARK:N:code     there is no such program (127), or it cannot be executed (126)
-    MARK:E:code     it has ended, on both streams; on standard output the shell's `times` and MARK:T follow
+    MARK:E:code     it has ended, on both streams; on standard output two lines of `times` follow
     MARK:C:names    the container has been cleaned; names of the directories where that failed
     MARK:R:         the shell is ready
 
@@ -68,9 +68,8 @@ _a_find() {
 _a_become() {
   read -r _a_p _a_r </proc/self/stat
   echo "$_a_m:B:$_a_p"
-  echo "$_a_m:B:$_a_p" >&2
-  if [ -n "$_a_s" ]; then shift; exec "$_a_x" "$@"; fi
-  exec "$@"
+  if [ -n "$_a_s" ]; then shift; exec "$_a_x" "$@" 2>&3 3>&-; fi
+  exec "$@" 2>&3 3>&-
 }
 _a_none() {
   echo "$_a_m:N:$1"
@@ -81,7 +80,6 @@ _a_ended() {
   echo "$1:E:$2" >&3
   echo "$1:E:$2"
   times
-  echo "$1:T"
 }
 _a_clean() {
   _a_b=
@@ -102,6 +100,8 @@ _a_s=$( (PATH=/nowhere; exec true) && echo yes)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Variables that shells keep for themselves, some read-only: a task that is given one needs another way.
 _SHELLS_OWN = frozenset(("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO"))
+# What `times` prints: a line about the shell, and one about what it has run.
+_TIMES_LINES = 2
 _TIMES = re.compile(rb"(\d+)m(\d+(?:\.\d+)?)s")
 
 
@@ -156,7 +156,7 @@ set -- {argv}
 _a_find {path} "$1" || _a_none $?
 unset PWD OLDPWD SHLVL
 {exports}_a_become "$@"
-) </dev/null 2>&3 3>&-
+) </dev/null
 _a_ended '{mark}' "$?"
 """
     return text.encode("utf-8", "surrogateescape")
@@ -248,10 +248,8 @@ class TaskScanner:
         self.cpu: float | None = None
         self.uncleaned: str | None = None
         self._write = write
-        self._began: set[Stream] = set()
         self._ended: set[Stream] = set()
         self._times = b""
-        self._times_told = False
         self._scanners: dict[Stream, MarkScanner] = {
             "stdout": MarkScanner(mark),
             "stderr": MarkScanner(mark),
@@ -260,7 +258,7 @@ class TaskScanner:
     @property
     def over(self) -> bool:
         """Whether all that belongs to the task has come."""
-        return self._times_told and len(self._ended) == 2
+        return len(self._ended) == 2 and self._times.count(b"\n") >= _TIMES_LINES
 
     @property
     def began(self) -> bool:
@@ -283,22 +281,21 @@ class TaskScanner:
     def _note(self, stream: Stream, told: Told) -> None:
         match told.letter:
             case "B":
-                self._began.add(stream)
                 self.pid = int(told.value)
             case "N":
                 self.missing = int(told.value)
             case "E":
                 self._ended.add(stream)
                 self.code = int(told.value)
-            case "T":
-                self._times_told = True
-                self.cpu = cpu_seconds(self._times)
             case "C":
                 self.uncleaned = told.value.strip()
 
     def _take(self, stream: Stream, data: bytes) -> None:
-        if stream in self._ended:
-            if stream == "stdout":
-                self._times += data
-        elif data and stream in self._began:
-            self._write(stream, data)
+        if stream not in self._ended:
+            # On standard error there is nothing but the task's; on standard output, not before it has begun.
+            if data and (stream == "stderr" or self.pid is not None):
+                self._write(stream, data)
+        elif stream == "stdout" and self.cpu is None:
+            self._times += data
+            if self._times.count(b"\n") >= _TIMES_LINES:
+                self.cpu = cpu_seconds(self._times)

@@ -11,6 +11,7 @@ from engine.history.journal import Journal
 from engine.history.lease import Lease
 from engine.history.logs import LogWriter
 from engine.history.reader import Reader
+from engine.metering import Metering
 from engine.orchestrator.context import Services
 from engine.orchestrator.manager import Orchestrator
 from engine.orchestrator.recovery import Recovery
@@ -50,17 +51,21 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     store = RedisStateStore(settings.home, redis_url=settings.redis_url, result_limit=settings.result_limit)
     await store.open(facts.gateway)
     stack.push_async_callback(store.close)
+    clock = SystemClock()
+    metering = Metering(history, store, clock, lambda: journal.last_seq)
+    stack.push_async_callback(metering.close)
     services = Services(
         journal=journal,
         store=store,
         backend=backend,
         facts=facts,
-        clock=SystemClock(),
+        clock=clock,
         settings=settings,
         slots=Slots.of(settings.max_tasks),
         instance=instance_id(settings.home),
         open_log=lambda path: LogWriter(settings.logs, path, limit=settings.log_limit),
         recall=history.recall,
+        metering=metering,
         pools=pools_of(backend),
     )
     services.artifacts.forget_unfinished()

@@ -16,6 +16,19 @@ from engine.standalone import document_schema, next_run, open_history, read_para
 if TYPE_CHECKING:
     from engine.history.reader import Reader as Reader
     from engine.history.records import AttemptRecord, ItemRecord, RunDetail, RunRecord, StepRecord
+    from engine.insight import (
+        Aggregate,
+        Bucket,
+        Distribution,
+        ErrorClass,
+        Insight,
+        StepFigures,
+        WorkflowMetrics,
+        insight,
+        metrics_of_run,
+        parse_since,
+        prometheus_text,
+    )
     from engine.orchestrator.approvals import Gate
     from engine.orchestrator.preview import Doubt as Doubt
     from engine.orchestrator.preview import StepPreview
@@ -25,11 +38,17 @@ if TYPE_CHECKING:
     from engine.workflows.plan import Plan as Plan
     from engine.workflows.plan import Template as Template
 else:
+    _INSIGHT = (
+        *("Aggregate", "Bucket", "Distribution", "ErrorClass", "Insight", "StepFigures", "WorkflowMetrics"),
+        *("insight", "metrics_of_run", "parse_since", "prometheus_text"),
+    )
 
     def __getattr__(name: str) -> Any:
-        """Types that are only re-exported are imported when asked for: checking a file does without them."""
+        """What is only re-exported is imported when asked for: checking a file does without them."""
         if name in ("AttemptRecord", "ItemRecord", "RunDetail", "RunRecord", "StepRecord"):
             from engine.history import records as module
+        elif name in _INSIGHT:
+            from engine import insight as module
         elif name == "ParamSpec":
             from engine.workflows import plan as module
         elif name == "Gate":
@@ -44,10 +63,15 @@ else:
 
 
 __all__ = [
+    "Aggregate",
     "AttemptRecord",
+    "Bucket",
+    "Distribution",
     "Engine",
+    "ErrorClass",
     "Event",
     "Gate",
+    "Insight",
     "ItemRecord",
     "KeptAgent",
     "ParamSpec",
@@ -55,14 +79,20 @@ __all__ = [
     "RunPreview",
     "RunRecord",
     "Scheduled",
+    "StepFigures",
     "StepPreview",
     "StepRecord",
+    "WorkflowMetrics",
     "answer_gate",
     "cancel_run",
     "document_schema",
+    "insight",
+    "metrics_of_run",
     "next_run",
     "open_history",
+    "parse_since",
     "preview_run",
+    "prometheus_text",
     "read_param",
     "validate_file",
 ]

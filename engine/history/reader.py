@@ -17,8 +17,9 @@ from typing import Any, Self
 from engine.clock import parse_time
 from engine.errors import HistoryError, UsageError
 from engine.events import TERMINAL_RUN, Event, RunStatus
-from engine.history import recall, rows, statistics
+from engine.history import figures, recall, rows, statistics
 from engine.history.connection import ReadConnection, Snapshot
+from engine.history.figures import PeriodRows, RunRows, Scope
 from engine.history.projection import EVENT_COLUMNS, event_from_row
 from engine.history.records import (
     AttemptRecord,
@@ -28,7 +29,6 @@ from engine.history.records import (
     RunRecord,
     StateChange,
     StepRecord,
-    WorkflowStats,
 )
 from engine.history.schema import NO_ITEM
 
@@ -161,11 +161,27 @@ class Reader:
         """The newest `limit` runs of every workflow, newest first, by its name; without parts of others."""
         return await statistics.last_runs_by_workflow(self._connection, limit)
 
-    async def stats(
-        self, since: datetime | None = None, until: datetime | None = None
-    ) -> list[WorkflowStats]:
-        """Figures per workflow, by name, over the runs created in `[since, until)`."""
-        return await statistics.stats(self._figures, since, until)
+    async def period_rows(self, scope: Scope, *, details: bool = True) -> PeriodRows:
+        """What figures over the runs of a period are made of; without `details` nothing of steps and tasks.
+
+        Over a long history this takes a moment; other questions are answered meanwhile.
+        """
+        return await figures.period_rows(self._figures, scope, details=details)
+
+    async def counter_rows(self) -> list[tuple[Any, ...]]:
+        """What counters count, deleted runs included (`figures.forgotten_rows`)."""
+        return await figures.forgotten_rows(self._figures)
+
+    async def run_rows(self, run_id: str) -> RunRows:
+        """What figures of one run are made of.
+
+        Raises:
+            UsageError: there is no run with that id.
+        """
+        found = await figures.run_rows(self._figures, run_id)
+        if found is None:
+            raise UsageError(f"there is no run {run_id!r}")
+        return found
 
     async def counts(self) -> dict[str, int]:
         """How many runs stand in each status; every status is there."""

@@ -20,11 +20,12 @@ _OVER = ", ".join(f"'{status.value}'" for status in sorted(TERMINAL_RUN))
 # An attempt that got as far as an agent; one that runs another workflow has none.
 _STARTED = "started_at IS NOT NULL AND agent != ''"
 _WARM = "coalesce(json_extract(placement, '$.mode'), 'cold') != 'cold'"
+_USED = f"({_WARM} AND json_extract(placement, '$.uses') > 1)"
 _READY = f"{_WARM} AND json_extract(placement, '$.reused')"
 
 TALLY = f"""
     count(*) FILTER (WHERE {_STARTED}) AS tasks,
-    count(*) FILTER (WHERE {_STARTED} AND NOT ({_WARM} AND json_extract(placement, '$.uses') > 1)) AS deployed,
+    count(*) FILTER (WHERE {_STARTED} AND NOT {_USED}) AS deployed,
     count(*) FILTER (WHERE {_STARTED} AND {_READY}) AS pool_hits,
     count(*) FILTER (WHERE {_STARTED} AND placement IS NOT NULL AND NOT ({_READY})) AS pool_misses,
     sum(CAST(json_extract(usage, '$.cpu_seconds') AS REAL)) AS cpu_seconds,
@@ -32,7 +33,7 @@ TALLY = f"""
     sum(CAST(json_extract(usage, '$.network_in') AS INTEGER)) AS network_in,
     sum(CAST(json_extract(usage, '$.network_out') AS INTEGER)) AS network_out
 """
-"""Of attempts: tasks, new agents, tasks of pools that found a ready agent and that did not, what they used."""
+"""Of attempts: tasks, new agents, tasks of pools that found a ready agent and that did not, what was used."""
 
 DURATION = (
     "coalesce(duration, max(0.0, round((julianday(finished_at) - julianday(started_at)) * 86400.0, 3)))"
@@ -246,10 +247,10 @@ _VERSION_3 = (
     "ALTER TABLE attempts ADD COLUMN placement TEXT",
     "ALTER TABLE attempts ADD COLUMN phases TEXT",
     "ALTER TABLE attempts ADD COLUMN usage TEXT",
-    # What a run that is over came to, in narrow rows: figures over all runs are sums over this table.
+    # What a run that is over came to, in narrow rows that stand by workflow: figures are sums over these.
     """
     CREATE TABLE run_figures (
-        seq INTEGER PRIMARY KEY REFERENCES runs (seq) ON DELETE CASCADE,
+        seq INTEGER NOT NULL UNIQUE REFERENCES runs (seq) ON DELETE CASCADE,
         workflow TEXT NOT NULL,
         child INTEGER NOT NULL,
         status TEXT NOT NULL,
@@ -266,10 +267,10 @@ _VERSION_3 = (
         cpu_seconds REAL,
         memory_peak INTEGER,
         network_in INTEGER,
-        network_out INTEGER
-    ) STRICT
+        network_out INTEGER,
+        PRIMARY KEY (workflow, child, created_at, seq)
+    ) STRICT, WITHOUT ROWID
     """,
-    "CREATE INDEX run_figures_by_workflow ON run_figures (workflow, created_at)",
     "CREATE INDEX run_figures_by_time ON run_figures (created_at)",
     KEEP_FIGURES.format(attempts="1", runs=f"status IN ({_OVER})"),
     # The sums of what was deleted, so that counters never go back.

@@ -21,7 +21,7 @@ from engine.orchestrator.artifacts import ArtifactStore, has_artifacts
 from engine.orchestrator.masking import mask_event
 from engine.orchestrator.outcome import Outcome, cancelled, skipped
 from engine.orchestrator.pool_sizes import pool_settings
-from engine.orchestrator.ports import ChildRuns, ParentLink, Recall, nothing_remembered
+from engine.orchestrator.ports import ChildRuns, Metering, NoMetering, ParentLink, Recall, nothing_remembered
 from engine.orchestrator.secrets import NO_SECRETS, Secrets
 from engine.orchestrator.slots import NamedLimits, Slots
 from engine.orchestrator.triggers import failure_is_tolerated
@@ -50,6 +50,7 @@ class Services:
         instance: this home's id, written on every agent.
         open_log: makes the log writer of an attempt from its path below the log directory.
         recall: finds results of earlier work.
+        metering: tells others of the metrics of live runs.
         pools: warm agents, None where the backend has none; `pool_limits`: how many tasks they take.
     """
 
@@ -63,6 +64,7 @@ class Services:
     instance: str
     open_log: Callable[[str], LogWriter]
     recall: Recall = nothing_remembered
+    metering: Metering = field(default_factory=NoMetering)
     pools: Pools | None = None
     pool_limits: NamedLimits = field(default_factory=NamedLimits)
 

@@ -74,6 +74,28 @@ class ChildRuns(Protocol):
         ...
 
 
+class Metering(Protocol):
+    """Is told when runs begin and end, for live metrics. No call here raises or waits."""
+
+    def begin(self, run_id: str) -> None:
+        """A run is live and known to Redis."""
+        ...
+
+    def end(self, run_id: str) -> None:
+        """The end of a run is in the history."""
+        ...
+
+
+class NoMetering:
+    """A `Metering` that tells nobody."""
+
+    def begin(self, run_id: str) -> None:
+        """Do nothing."""
+
+    def end(self, run_id: str) -> None:
+        """Do nothing."""
+
+
 async def nothing_remembered(key: str, max_age: float | None) -> Remembered | None:
     """A `Recall` that knows nothing."""
     return None

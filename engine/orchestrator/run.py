@@ -198,6 +198,7 @@ class RunExecutor:
             open_access=open_access,
             collections=self._collections,
         )
+        self._services.metering.begin(run.run_id)
         await run.refresh()
         await run.tell_status(self._document())
 
@@ -275,6 +276,7 @@ class RunExecutor:
             await self._move(EventType.RUN_STARTED, RunStatus.RUNNING)
         duration = None if self._elapsed else run.elapsed(self._began)
         await self._move(EventType.RUN_FINISHED, status, reason=reason, error=error, duration=duration)
+        self._services.metering.end(run.run_id)
         await run.tell_status(self._document())
         try:
             await self._services.store.close_run(run.run_id)

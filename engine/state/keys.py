@@ -11,6 +11,7 @@ SMALL_INPUT = 4096
 WORKFLOWS = "workflows:list"
 AGENTS = "agents:list"
 UPDATES = "workflow:updates"
+METRICS_EVENTS = "metrics:events"
 
 COMPLETIONS = "task:*:complete"
 """As a pattern: the channels of all tasks. Literally: one channel, where every completion is told again."""
@@ -22,6 +23,11 @@ ERROR = "error"
 def document(run_id: str) -> str:
     """The run as one JSON document."""
     return f"workflow:{run_id}"
+
+
+def metrics(run_id: str) -> str:
+    """The run's metrics as one JSON document."""
+    return f"metrics:workflow:{run_id}"
 
 
 def state(run_id: str) -> str:

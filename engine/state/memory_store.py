@@ -187,6 +187,17 @@ class MemoryStateStore:
         self._keys.set(keys.document(run_id), encode(document, f"run {run_id}"), keep_expiry=True)
         self.published.append((keys.UPDATES, update_message(run_id, document).decode()))
 
+    async def tell_metrics(
+        self, run_id: str, report: Mapping[str, JSON], message: Mapping[str, JSON], *, last: bool
+    ) -> None:
+        """See `StateStore`."""
+        self._check_up()
+        key = keys.metrics(run_id)
+        self._keys.set(key, encode(report, key))
+        if last:
+            self._keys.expire(key)
+        self.published.append((keys.METRICS_EVENTS, encode(message, key).decode()))
+
     async def close_run(self, run_id: str) -> None:
         """See `StateStore`."""
         self._check_up()

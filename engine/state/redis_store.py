@@ -141,6 +141,19 @@ class RedisStateStore:
             ]
         )
 
+    async def tell_metrics(
+        self, run_id: str, report: Mapping[str, JSON], message: Mapping[str, JSON], *, last: bool
+    ) -> None:
+        """See `StateStore`."""
+        what = f"the metrics of run {run_id}"
+        expiry: tuple[Argument, ...] = ("EX", keys.KEEP_SECONDS) if last else ()
+        await self._commands.demand(
+            [
+                ("SET", keys.metrics(run_id), encode(report, what), *expiry),
+                ("PUBLISH", keys.METRICS_EVENTS, encode(message, what)),
+            ]
+        )
+
     async def close_run(self, run_id: str) -> None:
         """See `StateStore`."""
         run = self._runs.pop(run_id, None)

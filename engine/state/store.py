@@ -127,6 +127,15 @@ class StateStore(Protocol):
         """Write `workflow:{id}` and publish the change on `workflow:updates`."""
         ...
 
+    async def tell_metrics(
+        self, run_id: str, report: Mapping[str, JSON], message: Mapping[str, JSON], *, last: bool
+    ) -> None:
+        """Write `metrics:workflow:{id}` and publish `message` on `metrics:events`.
+
+        With `last` the run is over: the key is let expire (1 h).
+        """
+        ...
+
     async def close_run(self, run_id: str) -> None:
         """The run is over: drop its ACL user, let its keys expire (1 h)."""
         ...

@@ -30,7 +30,6 @@ async def test_a_home_without_a_database_reads_as_empty_and_stays_so(tmp_path: P
         assert await reader.events() == []
         assert await reader.unfinished() == []
         assert await reader.kept_agents() == []
-        assert await reader.stats() == []
         assert await reader.last_runs_by_workflow(3) == {}
         assert set((await reader.counts()).values()) == {0}
         with pytest.raises(UsageError, match="nothing has been run yet"):

@@ -230,7 +230,8 @@ class PoolReport:
         waiting: tasks that wait for an agent.
         hits, misses: tasks that found a ready agent, and those that had to wait for a new one.
         tasks: that it has run.
-        retired: agents that went, by why: `idle`, `uses`, `unclean`, `died`, `outdated`, `stopped`, ….
+        retired: agents that went, by why: `idle`, `uses`, `unclean`, `died`, `unhealthy`,
+            `outdated`, `stopped`, `room`, `kept`, `run over`, `closed`.
         note: what a person should know, as why it does not work as configured.
     """
 

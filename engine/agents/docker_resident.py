@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from engine.agents import resident
-from engine.agents.backend import AgentIdentity, AgentSpec, Exit, Stream
+from engine.agents.backend import AgentIdentity, AgentSpec, Exit, Notice, Stream
 from engine.agents.docker import DockerBackend
 from engine.agents.docker_container import Container
 from engine.agents.warm import DiedError, UnfitError
@@ -77,6 +77,7 @@ class ResidentAgent:
         self.name = name
         self.agent_id = ""
         self.ended = asyncio.Event()
+        self.unusable = asyncio.Event()
         self._backend = backend
         self._image = image
         self._program = program
@@ -117,6 +118,7 @@ class ResidentAgent:
         self._container = await self._backend.container(self.name)
         if self._container is not None:
             self._oomed = self._container.killing.out_of_memory
+        self._backend.listen(self.name, self._notice)
         self._watch = asyncio.create_task(self._until_end(), name=f"warm {self.name}")
 
     async def _until_end(self) -> None:
@@ -127,6 +129,11 @@ class ResidentAgent:
     def _note_end(self) -> None:
         """Nothing more will come of it."""
         self.ended.set()
+        self.unusable.set()
+
+    def _notice(self, notice: Notice) -> None:
+        if notice.kind == "unhealthy":
+            self.unusable.set()
 
     async def _give_up(self) -> None:
         with contextlib.suppress(BackendError):

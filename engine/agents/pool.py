@@ -101,8 +101,8 @@ class Pool:
         limit = self.settings.max_agent_uses
         if limit and member.uses >= limit:
             self.retire(member, "uses")
-        elif self._closed:
-            self.retire(member, "closed")
+        elif self._closed or member.agent.unusable.is_set():
+            self.retire(member, self._why_gone(member))
         else:
             member.state = "cleaning"
             self._spawn(self._clean(member))
@@ -187,8 +187,8 @@ class Pool:
 
     def _idle_for(self, kind: Kind, run_id: str) -> Member | None:
         """The idle agent that is best for a run: one that need not be looked at, then the last used."""
-        idle = [m for m in self._of(kind) if m.state == "idle" and not m.agent.ended.is_set()]
-        return max(idle, key=lambda m: (m.checked or m.run_id == run_id, m.idle_since), default=None)
+        ready = [m for m in self._of(kind) if m.state == "idle" and not m.agent.unusable.is_set()]
+        return max(ready, key=lambda m: (m.checked or m.run_id == run_id, m.idle_since), default=None)
 
     async def _wait_for_one(self, kind: Kind, spec: AgentSpec) -> Member:
         waiter = Waiter(kind, spec)
@@ -218,8 +218,8 @@ class Pool:
 
     def _offer(self, member: Member) -> None:
         """It is ready: the oldest task that it can serve gets it, else it is idle."""
-        if self._closed or member.agent.ended.is_set():
-            self.retire(member, "closed" if self._closed else "died")
+        if self._closed or member.agent.unusable.is_set():
+            self.retire(member, self._why_gone(member))
             return
         first = self._waiting[0] if self._waiting else None
         if first is not None and first.kind != member.kind and not self._starting[first.kind]:
@@ -301,7 +301,7 @@ class Pool:
     def _join(self, member: Member) -> None:
         self._mode = member.agent.mode
         self._members.append(member)
-        member.watch = asyncio.create_task(self._until_ended(member))
+        member.watch = asyncio.create_task(self._until_unusable(member))
         self._offer(member)
 
     def _refuse(self, kind: Kind, error: Exception, *, everyone: bool) -> None:
@@ -330,10 +330,15 @@ class Pool:
         _log.info("warm agent %s goes: %s", member.agent.name, why)
         self.retire(member, "died" if member.agent.ended.is_set() else "unclean")
 
-    async def _until_ended(self, member: Member) -> None:
-        await member.agent.ended.wait()
+    async def _until_unusable(self, member: Member) -> None:
+        await member.agent.unusable.wait()
         if member.state in ("idle", "cleaning"):
-            self.retire(member, "died")
+            self.retire(member, self._why_gone(member))
+
+    def _why_gone(self, member: Member) -> str:
+        if self._closed:
+            return "closed"
+        return "died" if member.agent.ended.is_set() else "unhealthy"
 
     async def _discard(self, member: Member) -> None:
         try:

@@ -28,12 +28,14 @@ class WarmAgent(Protocol):
         agent_id: the backend's own id for it.
         mode: how it runs tasks, as in `Placement`.
         ended: set when it is gone, whether or not it had a task.
+        unusable: set then, too, and when its image's own health check says that it is unhealthy.
     """
 
     name: str
     agent_id: str
     mode: Literal["shell", "exec"]
     ended: asyncio.Event
+    unusable: asyncio.Event
 
     async def begin(self, spec: AgentSpec, sink: LogSink) -> None:
         """Hand it a task, whose output goes into `sink`.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ErrorClass,
         Insight,
         StepFigures,
+        StepMetrics,
         WorkflowMetrics,
         insight,
         metrics_of_run,
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from engine.workflows.plan import Template as Template
 else:
     _INSIGHT = (
-        *("Aggregate", "Bucket", "Distribution", "ErrorClass", "Insight", "StepFigures", "WorkflowMetrics"),
-        *("insight", "metrics_of_run", "parse_since", "prometheus_text"),
+        *("Aggregate", "Bucket", "Distribution", "ErrorClass", "Insight", "StepFigures", "StepMetrics"),
+        *("WorkflowMetrics", "insight", "metrics_of_run", "parse_since", "prometheus_text"),
     )
 
     def __getattr__(name: str) -> Any:
@@ -80,6 +81,7 @@ __all__ = [
     "RunRecord",
     "Scheduled",
     "StepFigures",
+    "StepMetrics",
     "StepPreview",
     "StepRecord",
     "WorkflowMetrics",

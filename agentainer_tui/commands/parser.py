@@ -40,7 +40,7 @@ VERBS = {
     "reject": "answering:reject",
     "cleanup": "cleaning:cleanup",
     "agents": "cleaning:agents",
-    "stats": "runs:stats",
+    "stats": "stats:stats",
     "schema": "documents:schema",
     "doctor": "doctor:doctor",
     "prune": "pruning:prune",
@@ -187,6 +187,7 @@ def _reading_verbs(verb: Any) -> None:
     _json_option(history)
     show = verb("show", "one run: steps, attempts, results, state")
     _run_argument(show)
+    show.add_argument("--metrics", action="store_true", help="how long its steps took, and what they used")
     _json_option(show)
     logs = verb("logs", "what the tasks of a run wrote, standard output and error marked")
     _run_argument(logs)
@@ -200,7 +201,13 @@ def _reading_verbs(verb: Any) -> None:
     _run_argument(events)
     events.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
     _json_option(events, "one JSON object per line")
-    stats = verb("stats", "figures over all runs: how many, how long, how often they fail")
+    stats = verb("stats", "figures and charts: how many runs, how long, how often and why they fail")
+    stats.add_argument("workflow", metavar="WORKFLOW", nargs="?", help="only the runs of this one")
+    stats.add_argument(
+        "--since", metavar="WHEN", help="runs created since then: 7d, 24h, 90m, or a date (default: all)"
+    )
+    stats.add_argument("--all", action="store_true", help="also runs that are part of others")
+    stats.add_argument("--prometheus", action="store_true", help="print Prometheus text format")
     _json_option(stats)
 
 

@@ -1,4 +1,4 @@
-"""`history`, `show` and `stats`: what the history knows, read beside whatever engine is live."""
+"""`history` and `show`: what the history knows, read beside whatever engine is live."""
 
 from __future__ import annotations
 
@@ -72,6 +72,10 @@ def history(options: Namespace) -> int:
 
 def show(options: Namespace) -> int:
     """`agentainer show RUN`: everything about one run."""
+    if options.metrics:
+        from agentainer_tui.commands.metrics import show_metrics
+
+        return show_metrics(options)
     detail, children, gates = read(options, lambda reader: _shown(reader, options.run))
     if options.json:
         print_json(detail.to_json())
@@ -114,46 +118,6 @@ async def _shown(reader: Reader, ref: str) -> tuple[RunDetail, dict[str, RunReco
     detail = await reader.detail(ref)
     children = {child.id: child for child in await reader.children(detail.run.id)}
     return detail, children, await reader.waiting_gates(detail.run.id)
-
-
-def stats(options: Namespace) -> int:
-    """`agentainer stats`: figures over all runs, by workflow."""
-    figures = read(options, lambda reader: reader.stats())
-    if options.json:
-        print_json([figure.to_json() for figure in figures])
-    elif not figures:
-        err.line("no runs yet")
-    else:
-        print_table(
-            (
-                "WORKFLOW",
-                "RUNS",
-                "COMPLETED",
-                "FAILED",
-                "SUCCESS",
-                "AVERAGE",
-                "P50",
-                "P90",
-                "RETRIES",
-                "LAST RUN",
-            ),
-            (
-                (
-                    figure.workflow,
-                    str(figure.runs),
-                    str(figure.by_status.get("completed", 0)),
-                    str(figure.by_status.get("failed", 0)),
-                    "-" if figure.success_rate is None else f"{100 * figure.success_rate:.0f} %",
-                    duration(figure.average) or "-",
-                    duration(figure.p50) or "-",
-                    duration(figure.p90) or "-",
-                    str(figure.retries),
-                    moment(figure.last_run_at),
-                )
-                for figure in figures
-            ),
-        )
-    return 0
 
 
 def moment(text: str | None) -> str:

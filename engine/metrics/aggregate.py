@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ JUDGED = (COMPLETED, RunStatus.PARTIALLY_COMPLETED.value, RunStatus.FAILED.value
 
 @dataclass(frozen=True, slots=True)
 class ErrorClass:
-    """Runs that ended for one reason: how many, and the newest of them."""
+    """Runs that ended for one reason: how many, and the newest of them, which is of `workflow`."""
 
     workflow: str
     reason: str
@@ -36,10 +36,14 @@ class ErrorClass:
     def to_json(self) -> dict[str, Any]:
         """As `stats --json` prints it."""
         return {
-            "workflow": self.workflow,
             "reason": self.reason,
             "count": self.count,
-            "newest": {"run_id": self.run_id, "error": self.error, "created_at": self.created_at},
+            "newest": {
+                "run_id": self.run_id,
+                "workflow": self.workflow,
+                "error": self.error,
+                "created_at": self.created_at,
+            },
         }
 
 
@@ -287,7 +291,7 @@ def aggregate(rows: Rowed, period: Period) -> Aggregate:
         child_runs=sum(bool(row[1]) for row in rows.runs),
         duration=_durations(wanted),
         **sums,
-        errors=tuple(sorted(_merged(errors), key=lambda error: (-error.count, error.reason, error.workflow))),
+        errors=tuple(sorted(_merged(errors), key=lambda error: (-error.count, error.reason))),
         sampled=rows.sampled,
         queue=_distribution(row[2] for row in rows.tasks),
         startup=_distribution(row[3] for row in rows.tasks),
@@ -342,15 +346,13 @@ def _sums(rows: Rows, *, children: bool) -> dict[str, Any]:
 
 
 def _merged(errors: Iterable[ErrorClass]) -> list[ErrorClass]:
-    """One class for each workflow and reason: child runs are counted apart."""
-    found: dict[tuple[str, str], ErrorClass] = {}
+    """One class for each reason: workflows and child runs were counted apart."""
+    found: dict[str, ErrorClass] = {}
     for error in errors:
-        key = error.workflow, error.reason
-        if (other := found.get(key)) is not None:
-            newest = max(error, other, key=lambda one: one.created_at)
-            count = error.count + other.count
-            error = ErrorClass(*key, count, newest.run_id, newest.error, newest.created_at)
-        found[key] = error
+        if (other := found.get(error.reason)) is not None:
+            newest = max(error, other, key=lambda one: (one.created_at, one.run_id))
+            error = replace(newest, count=error.count + other.count)
+        found[error.reason] = error
     return list(found.values())
 
 

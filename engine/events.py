@@ -110,7 +110,8 @@ class EventType(StrEnum):
     # old, status, reason?, error?, exit_code?, kept: bool (the agent stays for inspection),
     # phases?: {queue, image, create, start, run, collect} in seconds, those that it had: waiting for a slot,
     #   getting the image, making the agent (of a pooled one: waiting for it), starting it, running,
-    #   keeping artifacts;
+    #   keeping artifacts; backoff: between tries of the platform. Those under a microsecond are left out, and
+    #   so is `run` of an attempt that an engine took over from another;
     # usage?: {cpu_seconds, memory_peak, network_in, network_out, block_read, block_write, sampled: bool} in
     #   seconds and bytes, those that are known; sampled = looked at now and then, it may have been more
     ATTEMPT_FINISHED = "attempt.finished"

@@ -10,6 +10,7 @@ from engine.agents.backend import Placement
 from engine.events import Event, EventType, StepStatus
 from engine.orchestrator.context import RunContext
 from engine.orchestrator.outcome import Outcome
+from engine.orchestrator.phases import Phases
 from engine.orchestrator.states import check_step_move
 from engine.workflows.plan import PlanStep, SubWorkflowPlan
 
@@ -53,6 +54,10 @@ class Attempt(Protocol):
         """
         ...
 
+    def enter(self, phase: str | None) -> None:
+        """It waits: for a slot (`queue`) or after a failure of the platform (`backoff`); None: no more."""
+        ...
+
     async def execute(self) -> Outcome:
         """Do what was prepared, to its end. A cancellation stops it before it gets through."""
         ...
@@ -93,6 +98,8 @@ class AttemptMoves:
         self._where = (unit.step.id, unit.item, number)
         self._status = status
         self._since: float | None = None  # monotonic, of this engine: unknown after a recovery
+        self._phases = Phases(run.services.clock)
+        self.enter = self._phases.enter
 
     def created(self, **data: Any) -> Event:
         """The event of its intent."""
@@ -119,6 +126,7 @@ class AttemptMoves:
             exit_code=outcome.exit_code,
             kept=kept,
             duration=self._run.elapsed(self._since),
+            phases=self._phases.close(),
             usage=usage,
         )
 

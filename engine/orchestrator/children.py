@@ -27,6 +27,7 @@ class ChildAttempt:
     ) -> None:
         self.number = number
         self._moves = AttemptMoves(run, unit, number, status)
+        self.enter = self._moves.enter
         self._run = run
         self._unit = unit
         self._spec: ChildSpec | None = None
@@ -47,6 +48,7 @@ class ChildAttempt:
     async def execute(self) -> Outcome:
         """See the child through; see `Attempt`."""
         assert self._spec is not None, "prepared before"
+        self.enter("run")
         self._moves.note_started()
         return await self._see_through(self._spec, self._unit.step.timeout)
 

@@ -33,6 +33,7 @@ class TaskAttempt:
     ) -> None:
         self.number = number
         self._moves = AttemptMoves(run, unit, number, status)
+        self.enter = self._moves.enter
         self._run = run
         self._unit = unit
         self._services = run.services
@@ -135,6 +136,7 @@ class TaskAttempt:
     async def remove(self, by: str) -> None:
         """Remove the agent and what Redis knows of it; see `Attempt`."""
         placement = self._services.backend.placement(self._agent)
+        began = self._services.clock.monotonic()
         try:
             await self._services.backend.remove(self._agent)
             with contextlib.suppress(StateStoreError):
@@ -144,18 +146,21 @@ class TaskAttempt:
             return
         if placement is not None and placement.mode != "cold":
             return  # it serves others now
-        self._run.record(
-            self._run.event(EventType.AGENT_REMOVED, *self._where, self.number, agent=self._agent, by=by)
-        )
+        data: dict[str, Any] = {"agent": self._agent, "by": by, "took": self._run.elapsed(began)}
+        self._run.record(self._run.event(EventType.AGENT_REMOVED, *self._where, self.number, **data))
 
     # -- the life of the agent ------------------------------------------------------------------------
 
     async def _launch(self, spec: AgentSpec, capture: OutputCapture) -> None:
         backend = self._services.backend
+        self.enter("image")
         await backend.prepare(spec)
         self._over = False
+        self.enter("create")
         agent_id = await backend.create(spec, capture)
+        self.enter("start")
         await backend.start(spec.name)
+        self.enter("run")
         self._moves.note_started(agent_id, backend.placement(spec.name))
 
     async def _adopt(self, capture: OutputCapture) -> bool:
@@ -180,8 +185,10 @@ class TaskAttempt:
             )
         except TimeoutError:
             await self._stop()
+            self.enter(None)
             outcome = failed(Reason.TIMED_OUT, f"did not finish within its timeout of {timeout:g} s")
         else:
+            self.enter(None)
             if end.note:
                 self._run.warn(end.note, *self._where)
             capture.finish()
@@ -208,6 +215,7 @@ class TaskAttempt:
         task, (step_id, item) = self._unit.step.task, self._where
         if task is None or not task.artifacts or outcome.reason is Reason.LOST:
             return outcome
+        self.enter("collect")
         kept = await self._services.artifacts.collect(
             self._services.backend,
             self._agent,
@@ -216,6 +224,7 @@ class TaskAttempt:
             step_id=step_id,
             item=item,
         )
+        self.enter(None)
         if outcome.ok and kept.failures:
             problem = kept.failures[0]
             outcome = failed(

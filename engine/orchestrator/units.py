@@ -133,13 +133,16 @@ class UnitRunner:
         attempt: Attempt = kind(self._run, self._unit, number)
         settings = self._run.services.settings
         for platform_failures in range(settings.platform_retries + 1):
-            if self._slots.full and self._unit.item is None:
-                self._note_waiting()
+            if self._slots.full:
+                attempt.enter("queue")
+                if self._unit.item is None:
+                    self._note_waiting()
             async with self._slots.hold():
                 outcome = await self._execute(attempt)
             if outcome.ok or outcome.started or not outcome.transient:
                 break
             if platform_failures < settings.platform_retries:
+                attempt.enter("backoff")
                 await attempt.discard()
                 self._run.warn(
                     f"platform failure {platform_failures + 1} of {settings.platform_retries} before "
@@ -157,6 +160,7 @@ class UnitRunner:
         self._run.record(self._run.event(EventType.STEP_WAITING, self._unit.step.id, why=why, pool=name))
 
     async def _execute(self, attempt: Attempt) -> Outcome:
+        attempt.enter(None)
         try:
             intent = attempt.prepare()
             key = self._memo.key() if self._memo is not None else None

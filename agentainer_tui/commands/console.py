@@ -6,7 +6,9 @@ error: what is written after that is dropped, and the verb's exit code stands.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -16,6 +18,8 @@ from typing import Any, TextIO
 from agentainer_tui.looks import LOOKS
 from agentainer_tui.text import clean, clean_lines, clean_output, fit
 
+# The pipe's reader, or the terminal, is gone: whoever ended it does not miss what comes after that.
+_READER_GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET)
 _INKS = {
     "faint": "2",
     "muted": "2",
@@ -53,11 +57,12 @@ def prepare_streams() -> None:
 
 
 class Channel:
-    """One of the two streams; remembers when its reader has gone."""
+    """One of the two streams; remembers when its reader has gone, and what else it failed for (`failure`)."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._lost: TextIO | None = None
+        self.failure: OSError | None = None
 
     @property
     def stream(self) -> TextIO:
@@ -77,7 +82,9 @@ class Channel:
         try:
             self.stream.write(text)
             self.stream.flush()
-        except (OSError, ValueError):  # the pipe's reader, or the terminal, is gone
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno not in _READER_GONE:
+                self.failure = error
             self.give_up()
 
     def line(self, text: object = "") -> None:
@@ -114,7 +121,14 @@ def print_json_line(value: Any) -> None:
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """`value` as exact JSON, safe for whatever stdout is."""
-    return json.dumps(value, indent=indent, ensure_ascii=is_terminal(sys.stdout), default=str)
+    ascii_only = is_terminal(sys.stdout) or not _takes_unicode(sys.stdout)
+    return json.dumps(value, indent=indent, ensure_ascii=ascii_only, default=str)
+
+
+def _takes_unicode(stream: TextIO | None) -> bool:
+    """Whether a stream writes every character as it is, so that JSON can stay readable."""
+    name = getattr(stream, "encoding", None) or "utf-8"
+    return codecs.lookup(name).name in ("utf-8", "utf-16", "utf-32")
 
 
 def print_table(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agentainer_tui.commands.console import err, out, prepare_streams
 from agentainer_tui.commands.parser import VERBS, command_parser, dashboard_parser
-from engine.errors import AgentainerError, DocumentError, UsageError, known_error
+from engine.errors import AgentainerError, DocumentError, UnavailableError, UsageError, known_error
 
 # More problems than this are for `validate`; a refusal must fit on a screen.
 _PROBLEMS_SHOWN = 15
@@ -24,8 +24,9 @@ def dispatch(argv: Sequence[str] | None) -> int:
         options = parse(list(sys.argv[1:] if argv is None else argv))
         if getattr(options, "version", False):
             out.line(f"agentainer {_version()}")
-            return 0
-        return _verb(options.verb)(options)
+            return _lost_output()
+        code = _verb(options.verb)(options)
+        return code or _lost_output()
     except AgentainerError as error:
         return report(error)
     except Exception as error:
@@ -77,6 +78,14 @@ def report(error: AgentainerError) -> int:
     if error.hint:
         err.line("\n".join(f"  {line}" for line in error.hint.splitlines()))
     return error.exit_code
+
+
+def _lost_output() -> int:
+    """0, unless what a command had to say did not get where it was sent: to a full disk, say."""
+    if out.failure is None:
+        return 0
+    why = (out.failure.strerror or str(out.failure)).lower()
+    return report(UnavailableError(f"standard output could not be written, so it is incomplete: {why}"))
 
 
 def _verb(name: str) -> Callable[[Namespace], int]:

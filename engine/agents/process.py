@@ -200,7 +200,10 @@ class ProcessBackend:
         return Path(spec.working_dir) if spec.working_dir else self._records.directory(spec.name)
 
     def _environment(self, agent: _Agent) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        theirs = ((name, os.environb.get(name.encode())) for name in _INHERITED)
+        inherited = {
+            name: value.decode("utf-8", "surrogateescape") for name, value in theirs if value is not None
+        }
         return {**inherited, **agent.spec.env, MARKER: agent.record.marker}
 
     async def _watch(self, agent: _Agent, child: Child) -> None:

@@ -169,17 +169,22 @@ def spawn(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> su
     """
     try:
         return subprocess.Popen(
-            command,
+            [_encoded(word) for word in command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=directory,
-            env=env,
+            env={_encoded(name): _encoded(value) for name, value in env.items()},
             start_new_session=True,
             bufsize=0,
         )
     except OSError as error:
         raise _spawn_error(command[0], directory, env, error) from None
+
+
+def _encoded(text: str) -> bytes:
+    """As UTF-8, whatever the locale of the engine: what a task gets must not depend on that."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 class StartError(BackendError):

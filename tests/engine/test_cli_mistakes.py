@@ -257,3 +257,15 @@ def test_a_disk_that_gets_full_in_the_middle_of_a_run_is_told_and_the_run_goes_o
     line.write("good.yaml", GOOD)
     assert line.run("run", "good.yaml").returncode == 0
     assert {run["status"] for run in line.json("history")} == {"completed"}
+
+
+def test_texts_of_all_languages_pass_through_in_a_locale_that_knows_none(line: CommandLine) -> None:
+    line.write("a.yaml", 'name: a\nstate: {s: "ä日🙂"}\nsteps:\n  - {id: a, command: [echo, "{{ $.s }}"]}\n')
+    environment = {**line.environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "agentainer_tui", "run", "a.yaml", "--json"], cwd=line.directory,
+        env=environment, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode("ascii"))["steps"][0]["result"] == "ä日🙂"

@@ -67,6 +67,19 @@ def test_a_lone_surrogate_is_still_json_for_whoever_reads_it() -> None:
     assert json.loads(raw.getvalue()) == {"name": "\udc80"}
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "iso8859-1", "utf-8"])
+def test_json_is_json_whatever_the_encoding_of_stdout(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding=encoding, errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", stream)
+    value = {"é": "日本 🙂"}
+
+    print_json(value)
+
+    assert json.loads(written.getvalue().decode(encoding)) == value
+    assert ("日本" in written.getvalue().decode("utf-8", "replace")) == (encoding == "utf-8")
+
+
 def test_output_of_a_task_is_exact_in_a_pipe_and_harmless_on_a_terminal() -> None:
     line = "\x1b[31mred\x1b[0m \x1b[2J"
 

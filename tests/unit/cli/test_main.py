@@ -199,3 +199,18 @@ sys.exit(main(["--version"]))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", [["schema"], ["--version"], ["history", "--json"]])
+def test_output_that_a_full_disk_does_not_take_is_no_success(words: list[str], tmp_path: Path) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "agentainer_tui", "--home", str(tmp_path), *words],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 4
+    assert done.stderr == (
+        "error: standard output could not be written, so it is incomplete: no space left on device\n"
+    )

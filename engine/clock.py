@@ -66,7 +66,9 @@ class LoopClock:
 def isoformat(moment: datetime) -> str:
     """ISO 8601 UTC with microseconds and a `Z`, the one form in which times are stored and shown."""
     # Not strftime, which takes ten times as long; there are two of these in every event.
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -1,20 +1,21 @@
 """The journal: where every transition is committed before its effect starts.
 
-`record` queues; one writer task commits everything that waits as one group, which is one transaction
-(group commit). While a group is being committed, the next one gathers.
+`record` queues; everything that waits is committed as one group, which is one transaction (group commit).
+While a group is being committed, the next one gathers. What nobody waits for does not hurry: it gives the
+loop a few turns to bring more, since a commit of its own would cost as much as everything else about it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from engine.clock import isoformat
 from engine.errors import HistoryError
@@ -26,12 +27,27 @@ from engine.history.writer import SYNC_INTERVAL, Entry, Writer, Written, without
 # Calls in one transaction: enough to make a commit cheap per event, few enough to answer soon.
 _GROUP_LIMIT = 500
 
+# Turns of the loop that calls give to more, as long as nobody awaits an answer and there are not enough.
+_ENOUGH = 16
+_PATIENCE = 12
+
 Committed = asyncio.Future[tuple[Event, ...]]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Answer(Committed):
+    """The answer to one call. Whoever awaits it is in a hurry."""
+
+    def __init__(self, hurry: Callable[[], None]) -> None:
+        super().__init__()
+        self._hurry = hurry
+
+    def __await__(self) -> Generator[Any, None, tuple[Event, ...]]:
+        self._hurry()
+        return super().__await__()
+
+
+class _Call(NamedTuple):
     entries: tuple[Entry, ...]
     answer: Committed
 
@@ -49,6 +65,9 @@ class Journal:
         self._queue: deque[_Call] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._turn: asyncio.Handle | None = None  # that looks at the queue, while there are calls in it
+        self._patience = 0
+        self._writing = False  # the task does, and its answers come before any others
         self._subscriptions: set[Subscription] = set()
         self._last_seq = 0
         self._in_flight = 0
@@ -119,7 +138,7 @@ class Journal:
 
         Cancelling the wait does not take the events back. See `EventSink.record` for what it raises.
         """
-        answer: Committed = asyncio.get_running_loop().create_future()
+        answer = _Answer(self._hurry)
         if self._task is None or self._closing:
             answer.set_exception(HistoryError(f"the history database {self._path} is closed"))
             return answer
@@ -132,7 +151,11 @@ class Journal:
             return answer
         self._in_flight += 1
         self._queue.append(_Call(entries, answer))
-        self._wake.set()
+        if self._turn is None:
+            self._patience = _PATIENCE
+            self._look_soon()
+        if len(self._queue) >= _ENOUGH:
+            self._hurry()
         return answer
 
     def subscribe(self, after: int | None = None, *, run_id: str | None = None) -> Subscription:
@@ -168,45 +191,90 @@ class Journal:
     # -- the writer task ------------------------------------------------------------------------------
 
     async def _write_groups(self) -> None:
+        """The writer task: sees to what waits for the disk."""
         try:
             while self._queue or not self._closing:
                 await self._wake.wait()
                 self._wake.clear()
+                self._writing = True
                 while self._queue:
-                    group = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP_LIMIT))]
-                    await self._write(group)
+                    await self._write(self._take(min(len(self._queue), _GROUP_LIMIT)))
+                    if not self._closing:
+                        break
+                self._writing = False
+                if self._queue:  # which may not need the thread
+                    self._patience = 0
+                    self._look_soon()
                 await self._settle()
         finally:
             await self._shut_down()
 
     async def _write(self, group: Sequence[_Call]) -> None:
+        calls = [call.entries for call in group]
         try:
-            outcome = await self._commit([call.entries for call in group])
-        except HistoryError as error:
-            self._fail(group, error)
+            outcome = await self._on_thread(lambda: self._writer.commit(calls))
         except BaseException as error:
-            self._fail(group, HistoryError(f"the history database {self._path}: writing failed: {error!r}"))
+            self._fail(group, error)
             if not isinstance(error, Exception):  # cancelled: the loop is ending
                 raise
         else:
-            self._failure = None
-            self._answer(group, outcome)
+            self._succeed(group, outcome)
 
-    def _fail(self, group: Sequence[_Call], error: HistoryError) -> None:
+    def _succeed(self, group: Sequence[_Call], outcome: Sequence[Written]) -> None:
+        self._failure = None
+        self._answer(group, outcome)
+
+    def _fail(self, group: Sequence[_Call], error: BaseException) -> None:
+        if not isinstance(error, HistoryError):
+            error = HistoryError(f"the history database {self._path}: writing failed: {error!r}")
         self._failure = error
         self._answer(group, [Written(error=error)] * len(group))
 
-    async def _commit(self, calls: Sequence[Sequence[Entry]]) -> list[Written]:
-        """Commit right here what need not wait for the disk, the rest on the thread.
+    def _hurry(self) -> None:
+        self._patience = 0
+
+    def _look_soon(self) -> None:
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._look_at_queue)
+
+    def _look_at_queue(self) -> None:
+        """Commit what waits, once somebody is in a hurry or nothing more has come for a while."""
+        self._turn = None
+        if self._writing or not self._queue:
+            return  # the task goes on with what is there when it is done
+        if self._patience > 0:
+            self._patience -= 1
+            self._look_soon()
+        elif not self._write_quickly():
+            self._wake.set()
+        elif self._queue:
+            self._look_soon()
+
+    def _write_quickly(self) -> bool:
+        """Commit right here, of what waits, what need not wait for the disk; False if that is nothing.
 
         A small commit without a sync is a copy in memory, which takes less time than to the thread and back.
         """
-        if self._jobs == 0 and self._writer.is_quick(calls):
-            written = self._writer.commit_quickly(calls)
-            if written is not None:
-                self._sync_soon()
-                return written
-        return await self._on_thread(lambda: self._writer.commit(calls))
+        count = 0 if self._jobs else self._writer.quick_part(call.entries for call in self._queue)
+        group = list(islice(self._queue, count))
+        if not group:
+            return False
+        try:
+            outcome = self._writer.commit_quickly([call.entries for call in group])
+        except Exception as error:
+            self._take(count)
+            self._fail(group, error)
+            return True
+        if outcome is None:
+            return False
+        self._take(count)
+        self._sync_soon()
+        self._succeed(group, outcome)
+        return True
+
+    def _take(self, count: int) -> list[_Call]:
+        """The first calls of the queue, out of it."""
+        return [self._queue.popleft() for _ in range(count)]
 
     def _sync_soon(self) -> None:
         if self._sync_timer is None:

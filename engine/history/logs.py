@@ -40,10 +40,12 @@ def log_file(root: Path, relative: str) -> Path:
     parts = relative.split("/")
     if len(parts) > 2 or not all(_SAFE_NAME.fullmatch(part) for part in parts):
         raise HistoryError(f"{relative!r} is no name for a log file")
-    path = root.joinpath(*parts)
-    if path.parent != root and path.parent.is_symlink():
-        raise HistoryError(f"the log file {path} is outside {root}: its directory is a link")
-    return path
+    folder = root / parts[0]
+    if len(parts) == 1:
+        return folder
+    if folder.is_symlink():
+        raise HistoryError(f"the log file {folder / parts[1]} is outside {root}: its directory is a link")
+    return folder / parts[1]
 
 
 class LogWriter:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from engine.errors import AgentainerError, HistoryError
 from engine.events import Event, EventType
@@ -65,8 +65,7 @@ _BAD_DATA = (
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One event on its way into the database, with its time and its data as they are stored."""
 
     event: Event
@@ -111,6 +110,7 @@ class Writer:
         self._synced_at = -SYNC_INTERVAL
         self._full = True
         self._unsynced = False
+        self._last_seq = 0  # of what has been committed: nobody else writes
 
     def open(self) -> int:
         """Open or create the database, bring it to the current schema; returns the last sequence number.
@@ -134,7 +134,7 @@ class Writer:
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA synchronous = FULL")
-            last = _last_seq(connection)
+            self._last_seq = _last_seq(connection)
         except sqlite3.Error as error:
             connection.close()
             raise explain(error, self._path) from None
@@ -142,7 +142,7 @@ class Writer:
             connection.close()
             raise
         self._connection = connection
-        return last
+        return self._last_seq
 
     def close(self) -> None:
         """Close the connection; unless others have it open, the log is folded into the database."""
@@ -155,16 +155,20 @@ class Writer:
         """Seconds since the last sync, if anything was committed since; else 0."""
         return self._clock() - self._synced_at if self._unsynced else 0.0
 
-    def is_quick(self, calls: Sequence[Call]) -> bool:
-        """Whether these calls are few and need no sync: committing them does not wait for the disk."""
-        if len(calls) > _QUICK_EVENTS or self._clock() - self._synced_at >= SYNC_INTERVAL:
-            return False
-        events = [entry for call in calls for entry in call]
-        return (
-            len(events) <= _QUICK_EVENTS
-            and sum(len(entry.data) for entry in events) <= _QUICK_BYTES
-            and not any(entry.event.type in _SYNCED for entry in events)
-        )
+    def quick_part(self, calls: Iterable[Call]) -> int:
+        """How many of these calls, from the first, are so few that a commit need not wait for the disk."""
+        if self._clock() - self._synced_at >= SYNC_INTERVAL:
+            return 0
+        count = events = size = 0
+        for call in calls:
+            events += len(call)
+            size += sum([len(entry.data) for entry in call])
+            if events > _QUICK_EVENTS or size > _QUICK_BYTES:
+                break
+            if any(entry.event.type in _SYNCED for entry in call):
+                break
+            count += 1
+        return count
 
     def commit_quickly(self, calls: Sequence[Call]) -> list[Written] | None:
         """`commit` without a sync and without waiting for a lock: None, and nothing done, if there is one.
@@ -246,7 +250,9 @@ class Writer:
             time.sleep(_BUSY_PAUSE)
 
     def _write(self, connection: sqlite3.Connection, calls: Sequence[Call]) -> list[Written]:
-        return self._finish(connection, lambda connection: _write_group(connection, calls))
+        written = self._finish(connection, lambda connection: _write_group(connection, calls, self._last_seq))
+        self._last_seq = max((call.events[-1].seq for call in written if call.events), default=self._last_seq)
+        return written
 
     def _finish(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the transaction that has begun, and commit."""
@@ -282,25 +288,32 @@ def _last_seq(connection: sqlite3.Connection) -> int:
     return row[0] if row else 0
 
 
-def _write_group(connection: sqlite3.Connection, calls: Sequence[Call]) -> list[Written]:
-    """Write all calls at once; if one is refused, which is rare, begin again and write them one by one."""
+def _write_group(connection: sqlite3.Connection, calls: Sequence[Call], last: int) -> list[Written]:
+    """Write all calls at once; if one is refused, which is rare, begin again and write them one by one.
+
+    `last` is the number of the last event that there is.
+    """
     connection.execute("SAVEPOINT calls")
     try:
         entries = [entry for call in calls for entry in call]
-        events = iter(_append(connection, entries))
+        events = iter(_append(connection, entries, last))
         written = [Written(tuple([next(events) for _ in call])) for call in calls]
     except (AgentainerError, *_BAD_DATA):
         connection.execute("ROLLBACK TO calls")
-        written = [_write_alone(connection, call) for call in calls]
+        written = []
+        for call in calls:
+            alone = _write_alone(connection, call, last)
+            last += len(alone.events)
+            written.append(alone)
     connection.execute("RELEASE calls")
     return written
 
 
-def _write_alone(connection: sqlite3.Connection, call: Call) -> Written:
+def _write_alone(connection: sqlite3.Connection, call: Call, last: int) -> Written:
     """Write one call; its refusal does not touch the others."""
     connection.execute("SAVEPOINT call")
     try:
-        written = Written(tuple(_append(connection, call)))
+        written = Written(tuple(_append(connection, call, last)))
     except AgentainerError as error:
         written = Written(error=error)
     except _BAD_DATA as error:
@@ -312,18 +325,20 @@ def _write_alone(connection: sqlite3.Connection, call: Call) -> Written:
     return written
 
 
-def _append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[Event]:
+def _append(connection: sqlite3.Connection, entries: Sequence[Entry], last: int) -> list[Event]:
     """Number the events, apply them to the views in order, then add them to the journal, all at once."""
     numbered = []
     rows = []
-    for seq, entry in enumerate(entries, start=_last_seq(connection) + 1):
-        event = entry.event
-        place = event.step_id, event.item, event.attempt
+    for seq, (event, stamp, data) in enumerate(entries, start=last + 1):
         # By position: `dataclasses.replace` takes as long as a statement of SQL.
-        event = Event(event.run_id, event.type, event.time, *place, event.data, seq)
-        project(connection, event, entry.time)
+        event = Event(
+            event.run_id, event.type, event.time, event.step_id, event.item, event.attempt, event.data, seq
+        )
+        project(connection, event, stamp)
         numbered.append(_as_kept(event))
-        rows.append((seq, event.run_id, event.type.value, entry.time, *place, entry.data))
+        rows.append(
+            (seq, event.run_id, event.type.value, stamp, event.step_id, event.item, event.attempt, data)
+        )
     connection.executemany(_INSERT, rows)
     return numbered
 

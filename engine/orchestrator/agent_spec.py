@@ -6,7 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import astuple, replace
+from dataclasses import astuple
+from functools import lru_cache
+from types import MappingProxyType
 
 from engine.agents.backend import AgentIdentity, AgentSpec, Limits, Mount, PullPolicy
 from engine.orchestrator import naming
@@ -20,6 +22,7 @@ from engine.workflows.plan import CleanupPolicy, Scope, TaskPlan
 
 # TASK_INPUT is left out above this: an environment of that size breaks exec on some systems (contract §2).
 _TASK_INPUT_LIMIT = 32 * 1024
+_NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
 
 def agent_spec(run: RunContext, unit: Unit, number: int) -> AgentSpec:
@@ -31,16 +34,26 @@ def agent_spec(run: RunContext, unit: Unit, number: int) -> AgentSpec:
     task = unit.step.task
     assert task is not None, "the planner gives every task step a task"
     scope = run.scope(unit.input)
-    spec = replace(
-        container_spec(run, unit, number, scope),
+    return container_spec(
+        run,
+        unit,
+        number,
+        scope,
         command=rendered_command(task, scope),
         env=_environment(run, unit, number, own_environment(run, task, scope)),
     )
-    return replace(spec, digest=_digest_of(spec))
 
 
-def container_spec(run: RunContext, unit: Unit, number: int, scope: Scope) -> AgentSpec:
-    """The agent without what is the task's alone, its command and environment.
+def container_spec(
+    run: RunContext,
+    unit: Unit,
+    number: int,
+    scope: Scope,
+    *,
+    command: tuple[str, ...] | str | None = None,
+    env: Mapping[str, str] = _NO_ENVIRONMENT,
+) -> AgentSpec:
+    """The agent, by itself without what is the task's alone: its command and environment.
 
     Raises:
         InputError: see `agent_spec`.
@@ -49,6 +62,11 @@ def container_spec(run: RunContext, unit: Unit, number: int, scope: Scope) -> Ag
     assert task is not None, "the planner gives every task step a task"
     services, document = run.services, run.plan.path
     where = (run.run_id, step.id, unit.item, number)
+    image = task.image.render(scope) if task.image else None
+    limits = Limits(task.limits.nano_cpus, task.limits.memory_bytes, task.limits.gpus)
+    mounts = (*mounts_of(task, document, services.settings, services.facts), *_artifact_mounts(run))
+    working_dir = working_dir_of(task, document, services.backend.name)
+    alike = (image, limits, task.network, mounts, working_dir, task.user, task.privileged)
     return AgentSpec(
         name=naming.agent_name(*where),
         identity=AgentIdentity(
@@ -60,14 +78,15 @@ def container_spec(run: RunContext, unit: Unit, number: int, scope: Scope) -> Ag
             attempt=number,
             task_id=naming.task_id(*where),
         ),
-        image=task.image.render(scope) if task.image else None,
-        command=None,
-        env={},
-        limits=Limits(task.limits.nano_cpus, task.limits.memory_bytes, task.limits.gpus),
+        image=image,
+        command=command,
+        env=env,
+        limits=limits,
         network=task.network,
         pull_policy=PullPolicy(task.pull_policy),
-        mounts=(*mounts_of(task, document, services.settings, services.facts), *_artifact_mounts(run)),
-        working_dir=working_dir_of(task, document, services.backend.name),
+        digest=_digest_of(*alike),
+        mounts=mounts,
+        working_dir=working_dir,
         user=task.user,
         privileged=task.privileged,
         pool=pool_settings(step, services.facts, services.settings),
@@ -139,15 +158,24 @@ def _metadata_variables(metadata: Mapping[str, str]) -> dict[str, str]:
     return {f"WORKFLOW_{re.sub(r'[^A-Z0-9]', '_', key.upper())}": value for key, value in metadata.items()}
 
 
-def _digest_of(spec: AgentSpec) -> str:
+@lru_cache(maxsize=256)
+def _digest_of(
+    image: str | None,
+    limits: Limits,
+    network: str,
+    mounts: tuple[Mount, ...],
+    working_dir: str | None,
+    user: str | None,
+    privileged: bool,
+) -> str:
     """Digest over what makes two agents alike: everything but whom they serve, and their command and env."""
-    alike = [
-        spec.image,
-        astuple(spec.limits),
-        spec.network,
-        [astuple(mount) for mount in spec.mounts],
-        spec.working_dir,
-        spec.user,
-        spec.privileged,
+    parts = [
+        image,
+        astuple(limits),
+        network,
+        [astuple(mount) for mount in mounts],
+        working_dir,
+        user,
+        privileged,
     ]
-    return hashlib.sha256(json.dumps(alike).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

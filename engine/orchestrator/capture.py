@@ -64,6 +64,8 @@ class OutputCapture:
 
     def finish(self) -> None:
         """The output is over: show what may have been the beginning of a secret. Repeatable."""
+        if not self._masker:
+            return
         with self._lock:
             for name, stream in self._streams.items():
                 self._show(name, stream.flush(), None)

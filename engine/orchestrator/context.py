@@ -219,11 +219,12 @@ class RunContext:
 
     async def refresh(self) -> StateChanges:
         """Read the shared state again; returns what changed since the last reading."""
-        fresh = await self.services.store.read_state(self.run_id)
-        before, self.state = self.state, fresh
-        self._state_text = json.dumps(fresh)
+        before, fresh = self.state, await self.services.store.read_state(self.run_id)
         # Not `!=`, to which true is 1.
         changed = {key: value for key, value in fresh.items() if not same(before.get(key, _NOTHING), value)}
+        if not changed and len(fresh) == len(before):
+            return StateChanges()
+        self.state, self._state_text = fresh, json.dumps(fresh)
         made = self.services.store.collections(self.run_id)
         return StateChanges(
             set=changed,

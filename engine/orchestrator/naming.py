@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from functools import lru_cache
 
 
 def new_run_id() -> str:
@@ -31,6 +32,7 @@ def task_id(run_id: str, step_id: str, item: int | None, attempt: int) -> str:
     return f"task-{run_id}-{middle}-{attempt}"
 
 
+@lru_cache(maxsize=1024)  # one attempt asks several times
 def agent_name(run_id: str, step_id: str, item: int | None, attempt: int) -> str:
     """`agentainer-<hash(run, step, item)>-<attempt>`; short enough for a host name."""
     unit = f"{run_id}/{unit_name(step_id, item)}"

@@ -58,12 +58,13 @@ def objections(task: TaskPlan, document: str | None, settings: Settings, facts: 
             f"has `working_dir` {task.working_dir!r}, expected an absolute path in the container: "
             f"write '/{task.working_dir.removeprefix('./')}'"
         )
-    guard = _Guard.of(document, settings, facts)
-    for volume in task.volumes:
-        try:
-            guard.admit(volume)
-        except InputError as error:
-            found.append(f"{error.message}: {error.hint}")
+    if task.volumes:
+        guard = _Guard.of(document, settings, facts)
+        for volume in task.volumes:
+            try:
+                guard.admit(volume)
+            except InputError as error:
+                found.append(f"{error.message}: {error.hint}")
     return found
 
 

@@ -45,6 +45,8 @@ def judge(
         masker: knows the secrets.
     """
     outcome = _judge(end, told, stdout, stderr_tail, stopped=stopped, masker=masker)
+    if not masker:
+        return outcome
     error = outcome.error and masker.mask_text(outcome.error)
     return replace(outcome, result=masker.mask_json(outcome.result), error=error)
 

@@ -85,7 +85,7 @@ class TaskAttempt:
             return failed(Reason.INFRA_ERROR, str(error), started=False, transient=True)
         finally:
             # Whatever happened, the agent no longer runs when an attempt is over.
-            await uncancelled(self._wind_up(capture))
+            await self._wind_up(capture)
 
     async def resume(self, elapsed: float) -> Outcome | None:
         """Take over the agent of an interrupted attempt and see it through; see `Attempt`."""
@@ -101,7 +101,7 @@ class TaskAttempt:
             self._run.warn(f"{self._agent} could not be taken over: {error}", *self._where)
             return None
         finally:
-            await uncancelled(self._wind_up(capture))
+            await self._wind_up(capture)
 
     def finished(self, outcome: Outcome, *, kept: bool) -> Event:
         """The event of its end; see `Attempt`."""
@@ -287,11 +287,11 @@ class TaskAttempt:
         return OutputCapture(log, self._services.settings.result_limit, self._run.secrets.masker)
 
     async def _wind_up(self, capture: OutputCapture) -> None:
-        """Stop the agent unless its end has been seen, then close the log."""
+        """Stop the agent unless its end has been seen, whoever is cancelled; then close the log."""
         self._monitor.end()
         try:
             if not self._over:
-                await self._stop()
+                await uncancelled(self._stop())
         except BackendError as error:
             self._run.warn(f"{self._agent} could not be stopped: {error}", *self._where)
         finally:

@@ -171,7 +171,7 @@ class UnitRunner:
             self._agents.append(attempt)
             await self._run.record(*self._track.started(), intent)
         outcome = await attempt.execute()
-        return replace(outcome, cache_key=key) if outcome.ok else outcome
+        return replace(outcome, cache_key=key) if outcome.ok and key is not None else outcome
 
     async def _back_off(self, outcome: Outcome, failures: int) -> bool:
         """Wait for the next try; False when there will be none."""

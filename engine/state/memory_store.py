@@ -51,12 +51,13 @@ class _Keys:
 
     def get(self, key: str) -> Any | None:
         """What stands at a key, whatever its type. An empty collection does not exist."""
-        if self._deadlines.get(key, float("inf")) <= asyncio.get_running_loop().time():
+        deadline = self._deadlines.get(key)
+        if deadline is not None and deadline <= asyncio.get_running_loop().time():
             self.delete(key)
         value = self._values.get(key)
         return None if isinstance(value, dict | list | set) and not value else value
 
-    def typed(self, key: str, make: Callable[[], T]) -> T:
+    def typed(self, key: str, kind: type[T]) -> T:
         """The collection at a key; made if the key is free.
 
         Raises:
@@ -64,12 +65,10 @@ class _Keys:
         """
         value = self.get(key)
         if value is None:
-            value = make()
+            value = kind()
             self._put(key, value)
-        expected = type(make())
-        if not isinstance(value, expected):
-            kind = _KINDS[type(value)]
-            raise StateStoreError(f"{key} holds a {kind}, expected a {_KINDS[expected]}")
+        if not isinstance(value, kind):
+            raise StateStoreError(f"{key} holds a {_KINDS[type(value)]}, expected a {_KINDS[kind]}")
         return value
 
     def set(self, key: str, value: Any, *, keep_expiry: bool = False) -> None:
@@ -174,7 +173,7 @@ class MemoryStateStore:
         """See `StateStore`."""
         self._check_up()
         self._keys.set(keys.document(run_id), encode(document, f"run {run_id}"))
-        self._keys.typed(keys.WORKFLOWS, set[bytes]).add(run_id.encode())
+        self._keys.typed(keys.WORKFLOWS, set).add(run_id.encode())
         if self._keys.get(keys.state(run_id)) is None and state:
             fields = fields_of(state, collections)
             self._write(run_id, StateChanges(set=fields))
@@ -202,7 +201,7 @@ class MemoryStateStore:
         """See `StateStore`."""
         self._check_up()
         self._keys.expire(*self._keys.beginning_with(keys.document(run_id)))
-        for task_id in self._keys.typed(keys.tasks(run_id), list[bytes]):
+        for task_id in self._keys.typed(keys.tasks(run_id), list):
             self._keys.expire(*self._task_keys(task_id.decode()))
 
     async def read_state(self, run_id: str) -> dict[str, JSON]:
@@ -210,7 +209,7 @@ class MemoryStateStore:
         self._check_up()
         lists, sets = keys.state_list(run_id, ""), keys.state_set(run_id, "")
         return read_back(
-            self._keys.typed(keys.state(run_id), dict[bytes, bytes]),
+            self._keys.typed(keys.state(run_id), dict),
             {key[len(lists) :]: self._keys.typed(key, list) for key in self._keys.beginning_with(lists)},
             {key[len(sets) :]: list(self._keys.typed(key, set)) for key in self._keys.beginning_with(sets)},
         )
@@ -220,7 +219,7 @@ class MemoryStateStore:
         lists, sets = keys.state_list(run_id, ""), keys.state_set(run_id, "")
         found = {key[len(lists) :]: "list" for key in self._keys.beginning_with(lists)}
         found |= {key[len(sets) :]: "set" for key in self._keys.beginning_with(sets)}
-        fields = self._keys.typed(keys.state(run_id), dict[bytes, bytes])
+        fields = self._keys.typed(keys.state(run_id), dict)
         return {name: kind for name, kind in found.items() if name.encode() not in fields}
 
     async def write_state(self, run_id: str, changes: StateChanges) -> None:
@@ -236,13 +235,13 @@ class MemoryStateStore:
         self._announced.pop(task.task_id, None)
         self._keys.delete(keys.result(task.task_id), keys.error(task.task_id))
         self._keys.set(keys.task(task.task_id), task_document(task))
-        known = self._keys.typed(keys.tasks(task.workflow_id), list[bytes])
+        known = self._keys.typed(keys.tasks(task.workflow_id), list)
         if task.task_id not in self._put:
             self._put.add(task.task_id)
             known.append(task.task_id.encode())
-        self._keys.typed(keys.jobs(task.workflow_id), set[bytes]).add(agent.encode())
+        self._keys.typed(keys.jobs(task.workflow_id), set).add(agent.encode())
         self._keys.set(keys.agent(agent), agent_document(task, agent))
-        self._keys.typed(keys.AGENTS, set[bytes]).add(agent.encode())
+        self._keys.typed(keys.AGENTS, set).add(agent.encode())
 
     @asynccontextmanager
     async def completion(self, task_id: str, *, fresh: bool = False) -> AsyncIterator[_Waiting]:
@@ -281,7 +280,7 @@ class MemoryStateStore:
         """See `StateStore`."""
         self._check_up()
         self._keys.delete(keys.agent(agent))
-        self._keys.typed(keys.AGENTS, set[bytes]).discard(agent.encode())
+        self._keys.typed(keys.AGENTS, set).discard(agent.encode())
 
     def environment(self, run_id: str, access: RedisAccess, *, containerised: bool) -> dict[str, str]:
         """The variables that a task gets, with values that lead nowhere."""
@@ -322,15 +321,15 @@ class MemoryStateStore:
 
     async def hset(self, run_id: str, field: str, value: str) -> None:
         """HSET `workflow:{run}:state`; `value` is raw text."""
-        self._keys.typed(keys.state(run_id), dict[bytes, bytes])[field.encode()] = value.encode()
+        self._keys.typed(keys.state(run_id), dict)[field.encode()] = value.encode()
 
     async def rpush(self, run_id: str, name: str, value: str) -> None:
         """RPUSH `workflow:{run}:state:list:{name}`."""
-        self._keys.typed(keys.state_list(run_id, name), list[bytes]).append(value.encode())
+        self._keys.typed(keys.state_list(run_id, name), list).append(value.encode())
 
     async def sadd(self, run_id: str, name: str, value: str) -> None:
         """SADD `workflow:{run}:state:set:{name}`."""
-        self._keys.typed(keys.state_set(run_id, name), set[bytes]).add(value.encode())
+        self._keys.typed(keys.state_set(run_id, name), set).add(value.encode())
 
     async def set_key(self, key: str, value: bytes | dict[bytes, bytes]) -> None:
         """Put a string or a hash anywhere, whatever stood there."""
@@ -378,7 +377,7 @@ class MemoryStateStore:
         encoded = {
             name.encode(): encode(value, f"state field {name!r}") for name, value in changes.set.items()
         }
-        state = self._keys.typed(keys.state(run_id), dict[bytes, bytes])
+        state = self._keys.typed(keys.state(run_id), dict)
         state.update(encoded)
         for name in changes.removed:
             state.pop(name.encode(), None)

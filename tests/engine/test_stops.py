@@ -104,8 +104,8 @@ def test_a_step_whose_turn_comes_with_the_failure_still_has_its_dependents_judge
     document = """
 name: moment
 steps:
-  - {id: same, command: [x], depends_on: []}
   - {id: bad, command: [x], depends_on: []}
+  - {id: same, command: [x], depends_on: []}
   - {id: next, command: [x], depends_on: [same]}
   - {id: last, command: [x], depends_on: [bad, next], trigger: all_done}
 """

@@ -76,6 +76,7 @@ class AgentMonitor:
         self._written: Callable[[], int] | None = None
         self._began = 0.0
         self._paused = False
+        self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -95,7 +96,8 @@ class AgentMonitor:
         self._timer = asyncio.get_running_loop().call_later(first, self._watch, self._began + elapsed)
 
     def end(self) -> None:
-        """The agent runs no more."""
+        """The agent runs no more, or serves others now."""
+        self._over = True
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
@@ -179,6 +181,8 @@ class AgentMonitor:
             )
 
     def _noticed(self, notice: Notice) -> None:
+        if self._over:
+            return
         match notice.kind:
             case "unhealthy":
                 said = f", its last check: {notice.detail}" if notice.detail else ""

@@ -316,6 +316,19 @@ def test_the_time_of_a_pause_is_no_silence(tmp_path: Path) -> None:
     assert ["paused" in message or "pause" in message for message in warnings(events)] == [True, True]
 
 
+def test_what_happens_to_an_agent_after_its_task_is_over_is_no_business_of_the_attempt(
+    tmp_path: Path,
+) -> None:
+    async def story(world: World) -> list[str]:
+        run_id = await world.start("name: w\nsteps: [{id: only, command: [x], cleanup_policy: never}]\n")
+        await world.finish(run_id)
+        (name,) = world.backend.agents
+        world.backend.notice(name, Notice("unhealthy", MOMENT))
+        return warnings(await world.events(run_id))
+
+    assert in_world(tmp_path, story, by_step({"only": Script(delay=1)})) == []
+
+
 def test_the_timeout_of_an_unhealthy_agent_stays_in_force(tmp_path: Path) -> None:
     async def story(world: World) -> str | None:
         run_id = await world.start("name: w\nsteps:\n  - {id: only, command: [work], timeout: 30s}\n")

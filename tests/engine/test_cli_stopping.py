@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentainer_tui.cli import main
+from agentainer_tui.commands import stopping
 from tests.engine.command_line import CommandLine, LiveCommand, alive, wait_until
 
 # A task that says where it is, and goes on for as long as it may; SIGTERM is obeyed or ignored.
@@ -107,6 +111,35 @@ def test_a_run_is_cancelled_from_another_process(line: CommandLine) -> None:
     assert re.fullmatch(r"run [0-9a-f]{12} is cancelled\n", done.stdout)
     assert run.command.wait() == 130
     assert not alive(run.task)
+
+
+def test_cancel_waits_for_the_finally_steps_as_long_as_they_may_take(
+    line: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tidy = f"finally:\n  - {{id: tidy, command: 'while [ ! -e {line.directory}/go ]; do sleep 0.05; done'}}\n"
+    steps = f"steps:\n  - {{id: a, command: 'touch {line.directory}/up; sleep 300'}}\n"
+    line.write("d.yaml", f"name: d\n{steps}{tidy}")
+    live = line.start("run", "d.yaml")
+    wait_until(lambda: (line.directory / "up").exists())
+    # As if the tasks' own time were long gone by when the finally steps begin.
+    monkeypatch.setattr(stopping, "_PATIENCE", 1.0)
+    monkeypatch.setenv("AGENTAINER_STOP_GRACE", "1")
+
+    def let_go() -> None:
+        wait_until(
+            lambda: any(
+                s["id"] == "tidy" and s["status"] == "running" for s in line.json("show", "last")["steps"]
+            )
+        )
+        time.sleep(3)  # longer than both: there is nothing to wait for that says so
+        (line.directory / "go").touch()
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    assert main(["cancel", "last", "--home", str(line.home)]) == 0
+    thread.join()
+    assert live.wait() == 130
+    assert "its finally steps have 5m" in capsys.readouterr().err
 
 
 def test_cancel_now_does_not_wait_for_a_task_that_ignores_it(line: CommandLine) -> None:
@@ -242,12 +275,12 @@ def test_old_runs_leave_the_history_with_their_logs_but_not_those_with_kept_agen
         line.run("run", workflow)
     newest, older, kept = line.json("history")
 
-    assert line.run("prune").returncode == 2
+    assert line.run("prune").stdout == "nothing to prune\n"
     assert line.run("prune", "--older-than", "1", "-y").stdout == "nothing to prune\n"
     assert older["id"] in line.run("prune", "--keep", "1", "--dry-run").stdout
     assert line.run("prune", "--keep", "1").returncode == 2
     assert len(line.json("history")) == 3
-    assert line.run("prune", "--keep", "1", "--yes").stdout.endswith("deleted 1 run\n")
+    assert line.run("prune", "--keep", "1", "--yes").stdout.splitlines()[-1].startswith("deleted 1 run with ")
     assert [run["id"] for run in line.json("history")] == [newest["id"], kept["id"]]
     assert not (line.home / "logs" / older["id"]).exists()
     assert (line.home / "logs" / newest["id"]).exists()

@@ -18,11 +18,13 @@ def make_backend(settings: Settings, name: str) -> Backend:
     instance = instance_id(settings.home)
     if name == "docker":
         from engine.agents.docker import DockerBackend
+        from engine.agents.docker_namespaces import Namespaces
         from engine.agents.docker_warm import DockerWarmMaker
         from engine.agents.pooled import PooledBackend
 
-        docker = DockerBackend(instance=instance, max_starts=settings.max_starts)
-        return PooledBackend(docker, DockerWarmMaker(docker))
+        home = str(settings.home.absolute())
+        docker = DockerBackend(instance=instance, max_starts=settings.max_starts, home=home)
+        return PooledBackend(docker, DockerWarmMaker(docker), Namespaces(docker))
     from engine.agents.process import ProcessBackend
 
     return ProcessBackend(home=settings.home, instance=instance)

@@ -172,7 +172,7 @@ def _agent_row(agent: AgentInfo, *, kept: bool, load: AgentLoad | None) -> tuple
     return (
         agent.name,
         identity.run_id,
-        label(identity.step_id, identity.item) if kept or not agent.pool else f"pool {agent.pool}",
+        _purpose(agent, kept=kept),
         str(identity.attempt or "-"),
         _standing(agent),
         f"{load.cpu_millicores / 10:.0f} %" if load else "",
@@ -182,6 +182,12 @@ def _agent_row(agent: AgentInfo, *, kept: bool, load: AgentLoad | None) -> tuple
         _created(agent),
         _disk(agent),
     )
+
+
+def _purpose(agent: AgentInfo, *, kept: bool) -> str:
+    if agent.pool and not kept:
+        return f"pool {agent.pool}"
+    return label(agent.identity.step_id, agent.identity.item) if agent.identity.step_id else "network: run"
 
 
 def _standing(agent: AgentInfo) -> str:

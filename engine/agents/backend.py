@@ -95,6 +95,11 @@ class AgentIdentity:
     task_id: str
 
 
+def namespace_holder(run_id: str) -> str:
+    """Name of the container that holds the network namespace which the agents of a run share."""
+    return f"agentainer-net-{run_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
     """Everything needed to make one agent.
@@ -106,8 +111,9 @@ class AgentSpec:
         command: argv, or one string that runs under a shell, or None for the image's own command.
         env: the whole environment the task is promised.
         limits: CPU, memory and GPU limits.
-        network: `default` (agentainer-network), `none`, `host`, or the name of a Docker network that it
-            joins besides agentainer-network.
+        network: `default` (agentainer-network), `none`, `host`, `run` (one network namespace for all agents
+            of the run that say so), or the name of a Docker network that it joins besides
+            agentainer-network. Inside the Docker backend also `container:<id>`: that one's namespace.
         pull_policy: when to fetch the image.
         digest: digest over the parts of the spec that make two agents alike; written as a label.
         mounts: what is mounted into it; sources are absolute host paths or names of volumes.

@@ -60,6 +60,7 @@ _AFTERLIFE = 10
 _SHELL = """
 if [ "$(docker inspect -f '{{.State.Running}}' "$1")" = true ]; then exec docker exec -it "$1" sh; fi
 network=$(docker inspect -f '{{.HostConfig.NetworkMode}}' "$1") && image=$(docker commit "$1") || exit
+case $network in container:*) network=bridge; esac
 docker run --rm -it --network "$network" --label agentainer.instance= --entrypoint sh "$image"
 docker rmi "$image" >/dev/null
 """

@@ -22,7 +22,9 @@ HOST_LABEL = "agentainer.host"
 JOINS_LABEL = "agentainer.joins"
 # What ours are known by among all volumes.
 _VOLUME_LABELS = {"agentainer.volume": "1"}
-_OUR_NETWORKS = ("default", "none", "host")
+_OUR_NETWORKS = ("default", "none", "host", "run")
+# What the network of an agent begins with that shares the namespace of another container.
+SHARED = "container:"
 
 _HOSTNAME_LIMIT = 63
 # What Docker itself keeps of the output, for engines of ours that take a container over. The driver `local`
@@ -92,6 +94,10 @@ def container_config(spec: AgentSpec, traits: Traits) -> dict[str, Any]:
     if spec.network == "none":
         # Without a network of its own, not even the `none` network, it starts twice as fast.
         config["NetworkDisabled"] = True
+    elif spec.network.startswith(SHARED):
+        # The name of the host, and the hosts that it knows, are those of the container that it shares with.
+        host["NetworkMode"] = spec.network
+        del config["Hostname"]
     else:
         host["NetworkMode"] = "host" if spec.network == "host" else traits.network
         host["ExtraHosts"] = ["host.docker.internal:host-gateway"]
@@ -129,7 +135,8 @@ def _mount(mount: Mount) -> dict[str, Any]:
 
 def joined_network(spec: AgentSpec, traits: Traits) -> str:
     """The network that it joins besides ours, or ""."""
-    return "" if spec.network in (*_OUR_NETWORKS, traits.network) else spec.network
+    own = spec.network in (*_OUR_NETWORKS, traits.network) or spec.network.startswith(SHARED)
+    return "" if own else spec.network
 
 
 def _limits(limits: Limits) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import astuple, replace
 from pathlib import Path
+from typing import Protocol
 
 from engine.agents.backend import (
     AgentInfo,
@@ -40,6 +41,34 @@ _KILLED = 128 + 9
 # How many agents may turn out to be dead when a task is handed over before it gets a container of its own.
 _TRIES = 3
 _RERUN = "its warm agent ended under it; it was run again in a container of its own"
+
+
+class RunNamespaces(Protocol):
+    """Network namespaces that the agents of a run share."""
+
+    async def join(self, spec: AgentSpec) -> str:
+        """The network to make an agent with that says `network: run`."""
+        ...
+
+    def note(self, run_id: str) -> None:
+        """A run of an engine that ended goes on."""
+        ...
+
+    def forget(self, run_id: str) -> None:
+        """Something went wrong with a run's: look again before the next agent joins."""
+        ...
+
+    def forget_all(self) -> None:
+        """The same for all runs."""
+        ...
+
+    def release(self, run_id: str) -> None:
+        """A run is over: its namespace goes; returns at once."""
+        ...
+
+    async def close(self) -> None:
+        """Let all of them go."""
+        ...
 
 
 class _Task:
@@ -67,12 +96,14 @@ class PooledBackend:
     Args:
         below: runs tasks that are not pooled, and holds the containers of the warm agents.
         maker: makes warm agents there.
+        namespaces: makes the network namespaces that agents of a run share.
     """
 
-    def __init__(self, below: Backend, maker: WarmMaker) -> None:
+    def __init__(self, below: Backend, maker: WarmMaker, namespaces: RunNamespaces) -> None:
         self.name = below.name
         self._below = below
         self._maker = maker
+        self._namespaces = namespaces
         self._tasks: dict[str, _Task] = {}
         self._pools: dict[str, Pool] = {}
         self._contents: dict[tuple[str, str], str] = {}
@@ -89,6 +120,7 @@ class PooledBackend:
         for warming in self._warming:
             warming.cancel()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await self._namespaces.close()
         await self._below.close()
 
     # -- pools ----------------------------------------------------------------------------------------
@@ -105,6 +137,7 @@ class PooledBackend:
         try:
             await self._below.prepare(spec)
             kind = await self._kind(spec)
+            spec = await self._joined(spec)
         except BackendError:
             return
         pool.warm_up(kind, spec, count)
@@ -115,6 +148,7 @@ class PooledBackend:
             del self._contents[key]
         for pool in self._pools.values():
             pool.release_run(run_id)
+        self._namespaces.release(run_id)
 
     def reports(self) -> list[PoolReport]:
         """See `Pools`."""
@@ -162,7 +196,7 @@ class PooledBackend:
     async def create(self, spec: AgentSpec, sink: LogSink) -> str:
         """Wait for a warm agent, or create the task's own container."""
         if spec.pool is None:
-            return await self._below.create(spec, sink)
+            return await self._create_below(spec, sink)
         known = self._tasks.get(spec.name)
         if known is not None and known.member is not None:
             return known.member.agent.agent_id
@@ -179,7 +213,7 @@ class PooledBackend:
     async def _take_agent(self, task: _Task) -> None:
         try:
             kind = await self._kind(task.spec)
-            member, ready = await task.pool.acquire(kind, task.spec)
+            member, ready = await task.pool.acquire(kind, await self._joined(task.spec))
         except BackendError as error:
             if error.reason is Reason.IMAGE_ERROR:
                 self._contents.pop((task.spec.identity.run_id, task.spec.image or ""), None)
@@ -189,13 +223,30 @@ class PooledBackend:
 
     async def _create_own(self, task: _Task, why: str) -> str:
         task.placement = Placement("cold", task.spec.name, why=why)
-        return await self._below.create(task.spec, task.sink)
+        return await self._create_below(task.spec, task.sink)
+
+    async def _create_below(self, spec: AgentSpec, sink: LogSink) -> str:
+        try:
+            return await self._below.create(await self._joined(spec), sink)
+        except BackendError:
+            self._namespaces.forget(spec.identity.run_id)
+            raise
+
+    async def _joined(self, spec: AgentSpec) -> AgentSpec:
+        """The spec with its run's network namespace in it, where it asks for that."""
+        if spec.network != "run":
+            return spec
+        return replace(spec, network=await self._namespaces.join(spec))
 
     async def start(self, name: str) -> None:
         """Hand the task to its agent, or start its own container."""
         task = self._tasks.get(name)
         if task is None:
-            await self._below.start(name)
+            try:
+                await self._below.start(name)
+            except BackendError:
+                self._namespaces.forget_all()
+                raise
         elif task.end is None:
             if task.member is not None:
                 await self._hand_over(task)
@@ -332,7 +383,10 @@ class PooledBackend:
 
     async def adopt(self, name: str, sink: LogSink) -> AgentInfo | None:
         """Tasks of warm agents cannot be taken over: their output went with the engine that read it."""
-        return await self._below.adopt(name, sink)
+        info = await self._below.adopt(name, sink)
+        if info is not None:
+            self._namespaces.note(info.identity.run_id)
+        return info
 
     async def list_agents(self, instance: str | None = None) -> list[AgentInfo]:
         """As below, the warm agents among them."""

@@ -90,7 +90,7 @@ def container_spec(
         user=task.user,
         privileged=task.privileged,
         pool=pool_settings(step, services.facts, services.settings),
-        run_bound=run.has_artifacts,
+        run_bound=run.has_artifacts or task.network == "run",
         disposable=not task.artifacts and step.cleanup is CleanupPolicy.ALWAYS,
     )
 

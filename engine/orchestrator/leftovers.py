@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from engine.agents.backend import AgentInfo
+from engine.agents.backend import AgentInfo, namespace_holder
 from engine.errors import BackendError
 from engine.events import Event, EventType, StepStatus
 from engine.history.reader import Reader
@@ -38,6 +38,7 @@ async def needed_agents(history: Reader) -> set[str]:
     names = {record.agent for record in await history.kept_agents()}
     for run in await history.unfinished():
         names |= _open_agents(await history.detail(run.id))
+        names.add(namespace_holder(run.id))
     return names
 
 

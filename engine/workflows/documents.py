@@ -142,7 +142,8 @@ class StepDocument(Part):
         "run", description="what its agents may do with Redis"
     )
     network: Text = Field(
-        "default", description="default, none (then without Redis), host, or a network to join besides"
+        "default",
+        description="default, run (shared by the steps of a run), none (without Redis), host, or a network",
     )
     volumes: list[Volume] = Field(default_factory=list, description="host paths and volumes it sees")
     working_dir: Text | None = Field(None, description="where the command starts")

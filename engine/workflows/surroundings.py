@@ -163,7 +163,7 @@ def _network_complaint(network: str) -> str:
     if _NETWORK_NAME.fullmatch(network):
         return ""
     return (
-        f"found {show(network)}, expected default, none, host, or the name of a Docker network "
+        f"found {show(network)}, expected default, run, none, host, or the name of a Docker network "
         "(letters, digits, `_`, `.` and `-`)"
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from engine.backends import instance_id, make_backend, open_backend, pools_of
 from engine.clock import SystemClock
+from engine.history.housekeeping import Housekeeper
 from engine.history.journal import Journal
 from engine.history.lease import Lease
 from engine.history.logs import LogWriter
@@ -52,6 +53,8 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     await store.open(facts.gateway)
     stack.push_async_callback(store.close)
     clock = SystemClock()
+    housekeeper = Housekeeper(journal, history, settings, clock)
+    stack.push_async_callback(housekeeper.close)
     metering = Metering(history, store, clock, lambda: journal.last_seq)
     stack.push_async_callback(metering.close)
     services = Services(
@@ -63,7 +66,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         settings=settings,
         slots=Slots.of(settings.max_tasks),
         instance=instance_id(settings.home),
-        open_log=lambda path: LogWriter(settings.logs, path, limit=settings.log_limit),
+        open_log=lambda path, budget: LogWriter(settings.logs, path, limit=settings.log_limit, budget=budget),
         recall=history.recall,
         metering=metering,
         pools=pools_of(backend),
@@ -80,5 +83,6 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         stack.push_async_callback(other.close)
         return replace(services, backend=other, facts=other_facts, pools=pools_of(other))
 
+    housekeeper.open()
     recovery = Recovery(orchestrator, services, history, services_for)
     return Parts(journal, history, store, services, orchestrator, recovery, notes)

@@ -265,12 +265,13 @@ class Engine:
         Raises:
             UsageError: one is not over, or kept agents; those before it are gone.
         """
-        from engine.history.retention import delete_run
+        from engine.history.retention import delete_run, give_back_space
 
         for run_id in run_ids:
             await delete_run(
                 self._parts.journal, self.settings.logs, run_id, artifacts=self.settings.artifacts
             )
+        await give_back_space(self._parts.journal)
 
     def samples(self, name: str) -> AsyncGenerator[Sample, None]:
         """What a running agent uses, about every second until it ends; close it (`aclosing`) when done.

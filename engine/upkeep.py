@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import UsageError
-from engine.events import RunStatus
 from engine.facade import Engine, KeptAgent, open_history
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from engine.history.lease import Holder as Holder
     from engine.history.log_format import LogLine as LogLine
     from engine.history.log_reader import LogReader as LogReader
-    from engine.history.reader import Reader
     from engine.history.records import RunRecord
     from engine.settings import Settings
     from engine.workflows.catalog import CatalogEntry as CatalogEntry
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 # A request to a live engine has to be answered soon; so much deleting at a time is.
 _RUNS_PER_REQUEST = 20
-_PAGE = 500
 
 
 async def read_directory(directory: Path) -> WorkflowCatalog:
@@ -121,39 +118,75 @@ async def remove_agents(settings: Settings, agents: Sequence[KeptAgent]) -> list
 # -- old runs -----------------------------------------------------------------------------------------
 
 
-async def old_runs(settings: Settings, *, before: str | None, keep: int | None) -> list[RunRecord]:
+async def old_runs(
+    settings: Settings, *, before: str | None = None, keep: int | None = None
+) -> list[RunRecord]:
     """Finished runs that may be deleted, oldest first: those that have no kept agents, nor their children.
 
-    Runs that are part of others are left out: they go with those.
+    Runs that are part of others are left out: they go with those. So are runs that a run in progress takes
+    results from. Without a bound, the runs are meant that the settings (`keep_days`, `keep_runs`) let go.
 
     Args:
         settings: of the home.
         before: only runs that ended before this time (ISO 8601 UTC).
-        keep: only runs that are not among the newest so many of their workflow.
+        keep: only runs that are not among the newest so many finished ones of their workflow.
     """
-    found: list[RunRecord] = []
-    seen: defaultdict[str, int] = defaultdict(int)
+    from engine.clock import SystemClock
+    from engine.history.housekeeping import expired_by
+
     async with open_history(settings) as history:
-        with_agents = {await _outermost(history, record.run_id) for record in await history.kept_agents()}
-        page = await history.runs(limit=_PAGE, children=False)
-        while page:
-            for run in page:
-                seen[run.workflow] += 1
-                if (
-                    RunStatus(run.status).is_terminal
-                    and run.id not in with_agents
-                    and (before is None or (run.finished_at or run.created_at) < before)
-                    and (keep is None or seen[run.workflow] > keep)
-                ):
-                    found.append(run)
-            page = await history.runs(limit=_PAGE, before=page[-1].seq, children=False)
-    return found[::-1]
+        if before is None and keep is None:
+            return await expired_by(history, settings, SystemClock())
+        return await history.expired(before=before, keep=keep)
 
 
-async def _outermost(history: Reader, run_id: str) -> str:
-    """The run that a run is part of, however deep; itself if it is part of none."""
-    run = await history.run(run_id)
-    return run.id if run.parent is None else await _outermost(history, run.parent.run_id)
+async def finished_runs(settings: Settings) -> int:
+    """How many runs that are part of no other are over."""
+    async with open_history(settings) as history:
+        return len(await history.expired()) if settings.database.exists() else 0
+
+
+async def disk_use(settings: Settings, run_ids: Sequence[str]) -> dict[str, int]:
+    """Bytes of logs and artifacts of runs, those that are part of them included."""
+    import asyncio
+
+    from engine.history.logs import log_file
+    from engine.trees import size_of
+
+    async with open_history(settings) as history:
+        families = await history.families(run_ids)
+
+    def measure() -> dict[str, int]:
+        return {
+            run_id: sum(
+                size_of(log_file(root, member))
+                for member in members
+                for root in (settings.logs, settings.artifacts)
+            )
+            for run_id, members in families.items()
+        }
+
+    return await asyncio.to_thread(measure)
+
+
+async def compact(settings: Settings) -> tuple[int, int]:
+    """Write the database anew, without the room of deleted runs; returns its bytes before and after.
+
+    Raises:
+        UnavailableError: an engine holds the home.
+        HistoryError: there is not as much room again on the disk.
+    """
+    from engine.history.journal import Journal
+    from engine.history.lease import Lease
+
+    lease = Lease.acquire(settings.home)
+    try:
+        before = settings.database.stat().st_size if settings.database.exists() else 0
+        async with await Journal.open(settings.database) as journal:
+            await journal.compact()
+        return before, settings.database.stat().st_size
+    finally:
+        lease.release()
 
 
 async def delete_runs(settings: Settings, run_ids: Sequence[str]) -> None:
@@ -166,7 +199,7 @@ async def delete_runs(settings: Settings, run_ids: Sequence[str]) -> None:
     """
     from engine.history.journal import Journal
     from engine.history.lease import Lease
-    from engine.history.retention import delete_run
+    from engine.history.retention import delete_run, give_back_space
 
     if holder(settings) is not None:
         for start in range(0, len(run_ids), _RUNS_PER_REQUEST):
@@ -178,6 +211,7 @@ async def delete_runs(settings: Settings, run_ids: Sequence[str]) -> None:
         async with await Journal.open(settings.database) as journal:
             for run_id in run_ids:
                 await delete_run(journal, settings.logs, run_id, artifacts=settings.artifacts)
+            await give_back_space(journal)
     finally:
         lease.release()
 

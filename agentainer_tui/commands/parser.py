@@ -228,11 +228,14 @@ def _keeping_verbs(verb: Any) -> None:
     _json_option(agents)
     doctor = verb("doctor", "what was found on this machine, and what to do about what was not")
     _json_option(doctor)
-    prune = verb("prune", "delete old runs and their logs from the history; lists them first")
+    prune = verb("prune", "delete old runs, by default those that the settings let go; lists them first")
     prune.add_argument(
         "--older-than", metavar="DAYS", type=_days, help="runs that ended more than so many days ago"
     )
     prune.add_argument("--keep", metavar="N", type=_index, help="all but the newest N runs of each workflow")
+    prune.add_argument(
+        "--vacuum", action="store_true", help="write the database anew, so that it takes no more than it must"
+    )
     _deletion_options(prune)
 
 

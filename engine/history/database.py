@@ -65,6 +65,9 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA foreign_keys = ON")
+        if path.stat().st_size == 0:
+            # Only possible before there is a table: the room of deleted rows can be given back bit by bit.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_SIZE_LIMIT}")
     except BaseException:
         connection.close()

@@ -52,8 +52,8 @@ class PeriodRows:
     """What is known of a period; runs that are part of others are marked by `child`.
 
     Attributes:
-        runs: `(workflow, child, status, created_at, duration)` of every run; of one that is not over, or never
-            began, without a duration.
+        runs: `(workflow, child, status, created_at, duration)` of every run; of one that is not over, or
+            never began, without a duration.
         sums: `(workflow, child, retries, steps, failed steps, tasks, new agents, pool hits, pool misses, CPU
             seconds, highest memory, network in, network out)` of the runs that are over.
         errors: `(workflow, child, reason, count, id of the newest run, its error, when it was created)` of

@@ -188,6 +188,14 @@ class Journal:
         finally:
             self._in_flight -= 1
 
+    async def compact(self) -> None:
+        """Write the database anew, without the room of deleted rows. Takes seconds, and as much disk again.
+
+        Raises:
+            HistoryError: the disk does not have the room for it, or another program uses it.
+        """
+        await self._on_thread(self._writer.compact)
+
     # -- the writer task ------------------------------------------------------------------------------
 
     async def _write_groups(self) -> None:

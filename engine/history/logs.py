@@ -15,6 +15,7 @@ from typing import Literal
 
 from engine.clock import isoformat
 from engine.errors import HistoryError
+from engine.history.log_budget import LogBudget
 from engine.history.log_format import Splitter, record
 
 # Output waits at most this many seconds, or until there are this many bytes, before it is in the file.
@@ -27,6 +28,10 @@ _STALE = 1.0
 # What is kept of the end of an output that exceeds the limit, in bytes, and room for our own records.
 _TAIL_LIMIT = 64 * 1024
 _NOTE_LIMIT = 512
+
+# What a writer takes of its run's budget at a time, and what it adds at each end when that is used up.
+_SHARE = 16 * 1024
+_SMALL = 4 * 1024
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
@@ -52,13 +57,14 @@ class LogWriter:
     """A `LogSink` for the log file `relative` below `root`; goes on where one exists already.
 
     At most about `limit` bytes are kept: of a longer output its beginning and its end (64 KiB, at most a
-    quarter of the limit), with a note between them. Where the disk takes nothing, output is dropped and
+    quarter of the limit), with a note between them. When the `budget` of its run is used up, no more than
+    4 KiB of each are added. Where the disk takes nothing, output is dropped and
     counted (`lost`, `failure`); nothing here raises. It may be called from any thread; make and close it on
     the event loop, whose timers write out what waits.
     """
 
-    def __init__(self, root: Path, relative: str, *, limit: int) -> None:
-        self._file = _BoundedFile(log_file(root, relative), limit)
+    def __init__(self, root: Path, relative: str, *, limit: int, budget: LogBudget | None = None) -> None:
+        self._file = _BoundedFile(log_file(root, relative), limit, budget)
         self._lock = threading.Lock()
         self._splitters = {"stdout": Splitter("stdout"), "stderr": Splitter("stderr")}
         self._closed = False
@@ -138,7 +144,7 @@ class LogWriter:
 class _BoundedFile:
     """Appends records to a file, up to a limit; what comes after it waits in a bounded tail until the end."""
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, budget: LogBudget | None) -> None:
         self.path = path
         self.lost = 0
         self.failure: str | None = None
@@ -146,10 +152,14 @@ class _BoundedFile:
         self._tail_limit = min(_TAIL_LIMIT, limit // 4)
         self._head_limit = limit - self._tail_limit - 2 * _NOTE_LIMIT
         self._descriptor: int | None = None
+        self._budget = budget
+        self._taken = 0  # of the budget, by this writer
+        self._added = 0
         try:
             self._size = path.stat().st_size
         except OSError:
             self._size = 0
+        self._existing = self._size
         self._clear()
 
     def _clear(self) -> None:
@@ -162,15 +172,31 @@ class _BoundedFile:
     def append(self, records: Iterable[bytes]) -> None:
         """Take records; they are in the file after the next `flush`."""
         for line in records:
-            if not self._over and self._size + len(self._buffer) + len(line) > self._head_limit:
+            if not self._over and (limit := self._limit_reached(len(line))):
                 self._over = True
-                self._note(f"the log limit of {self._limit} bytes is reached; only the end will be added")
+                self._note(f"the log limit of {limit} is reached; only the end will be added")
             if self._over:
                 self._keep_in_tail(line)
             else:
                 self._buffer += line
+                self._added += len(line)
             if len(self._buffer) >= _FLUSH_BYTES:
                 self.flush()
+
+    def _limit_reached(self, more: int) -> str:
+        """Which limit `more` bytes would exceed, its own or that of its run; "" for none."""
+        if self._size + len(self._buffer) + more > self._head_limit:
+            return f"{self._limit} bytes"
+        if self._budget is None or self._added + more <= self._taken:
+            return ""
+        share = max(_SHARE, more)
+        if self._budget.take(share):
+            self._taken += share
+            return ""
+        if self._size + len(self._buffer) + more <= _SMALL:
+            return ""
+        self._tail_limit = min(self._tail_limit, _SMALL)
+        return f"{self._budget.limit} bytes for all of its run"
 
     def flush(self) -> None:
         """Write out what waits. What the disk does not take is dropped and counted."""
@@ -192,7 +218,8 @@ class _BoundedFile:
         """Begin a new file; who has the old one open can tell by its having no name any more."""
         self._release()
         self._clear()
-        self._size = 0
+        self._settle(self._existing + self._taken)
+        self._size = self._existing = 0
         try:
             self.path.unlink(missing_ok=True)
         except OSError as error:
@@ -203,11 +230,18 @@ class _BoundedFile:
         if self._left_out:
             self._note(f"{self._left_out} bytes are left out here")
         self._buffer += b"".join(self._tail)
+        self._settle(self._taken - self._added - self._tail_size)
         if self.lost:
             self._note(f"{self.lost} bytes of output could not be written: {self.failure}")
         self.flush()
         self._clear()
         self._release()
+
+    def _settle(self, unused: int) -> None:
+        """Give back what was taken of the run's budget and not used."""
+        if self._budget is not None:
+            self._budget.give_back(unused)
+        self._taken = self._added = 0
 
     def _open(self) -> int:
         if self._descriptor is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Any, Self
 from engine.clock import parse_time
 from engine.errors import HistoryError, UsageError
 from engine.events import TERMINAL_RUN, Event, RunStatus
-from engine.history import figures, recall, rows, statistics
+from engine.history import expiry, figures, recall, rows, statistics
 from engine.history.connection import ReadConnection, Snapshot
 from engine.history.figures import PeriodRows, RunRows, Scope
 from engine.history.projection import EVENT_COLUMNS, event_from_row
@@ -105,6 +105,12 @@ class Reader:
         async with self._connection.snapshot() as snapshot:
             return await _find(snapshot, ref)
 
+    async def expired(
+        self, *, before: str | None = None, keep: int | None = None, limit: int | None = None
+    ) -> list[RunRecord]:
+        """Finished runs that may be deleted, oldest first: those that both bounds let go (`expiry`)."""
+        return await expiry.expired(self._connection, before=before, keep=keep, limit=limit)
+
     async def unfinished(self) -> list[RunRecord]:
         """Runs that have not reached a terminal status, oldest first."""
         places = ", ".join("?" * len(_UNFINISHED))
@@ -119,6 +125,22 @@ class Reader:
             f"SELECT {rows.RUN} FROM runs WHERE parent_run_id = ? ORDER BY seq", (run_id,)
         )
         return [rows.run_record(row) for row in found]
+
+    async def families(self, run_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Each of the runs with all that are part of it, itself first."""
+        links = await self._connection.fetch(
+            "SELECT parent_run_id, id FROM runs WHERE parent_run_id IS NOT NULL ORDER BY seq"
+        )
+        children: defaultdict[str, list[str]] = defaultdict(list)
+        for parent, child in links:
+            children[parent].append(child)
+        found: dict[str, list[str]] = {}
+        for run_id in run_ids:
+            family = [run_id]
+            for member in family:  # grows while it is gone through
+                family += children.get(member, ())
+            found[run_id] = family
+        return found
 
     async def children_documents(self, run_id: str) -> dict[str, tuple[str, str | None]]:
         """The workflows that the steps of a run run, as it began with them: text and path by name."""

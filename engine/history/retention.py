@@ -8,9 +8,23 @@ from pathlib import Path
 
 from engine.errors import HistoryError, UsageError
 from engine.events import TERMINAL_RUN
+from engine.history.figures import COUNTERS, SUMMED
 from engine.history.journal import Journal
 from engine.history.logs import log_file
 from engine.trees import remove_tree
+
+# Rows deleted in one transaction, and pages given back in one: each takes a few milliseconds.
+_ROWS = 2_000
+_PAGES = 256
+
+# Tables that may have very many rows of one run, with their keys. The run itself goes last: what a crash
+# leaves of it is found again.
+_LARGE = {
+    "events": ("seq",),
+    "attempts": ("run_id", "step_id", "item", "number"),
+    "items": ("run_id", "step_id", "number"),
+    "state_changes": ("run_id", "seq"),
+}
 
 
 async def delete_run(journal: Journal, logs: Path, run_id: str, *, artifacts: Path) -> None:
@@ -39,7 +53,23 @@ async def _delete(journal: Journal, logs: Path, run_id: str, artifacts: Path) ->
                 f"the {what} of run {run_id} in {directory} cannot be removed: {error.strerror}",
                 hint="the run was not deleted; make the directory writable and try again",
             ) from None
+    await journal.maintain(lambda connection: _require_deletable(connection, run_id))
+    while await journal.maintain(lambda connection: _delete_some(connection, run_id)):
+        pass  # others may write in between
     await journal.maintain(lambda connection: _delete_rows(connection, run_id))
+
+
+async def give_back_space(journal: Journal) -> None:
+    """Give some of the room that deleted rows had back to the file system.
+
+    Does nothing in a database that was made before it could do so: `compact` makes it able to.
+
+    Raises:
+        HistoryError: the database could not be changed.
+    """
+    await journal.maintain(
+        lambda connection: connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+    )
 
 
 def _deletable_family(connection: sqlite3.Connection, run_id: str) -> list[str]:
@@ -82,8 +112,20 @@ def _require_deletable(connection: sqlite3.Connection, run_id: str) -> None:
         )
 
 
+def _delete_some(connection: sqlite3.Connection, run_id: str) -> bool:
+    """Delete rows of a run of which it has many; False when what is left can go at once."""
+    for table in _LARGE:
+        key = ", ".join(_LARGE[table])
+        some = f"SELECT {key} FROM {table} WHERE run_id = ? LIMIT {_ROWS}"
+        deleted = connection.execute(f"DELETE FROM {table} WHERE ({key}) IN ({some})", (run_id,)).rowcount
+        if deleted == _ROWS:
+            return True
+    return False
+
+
 def _delete_rows(connection: sqlite3.Connection, run_id: str) -> None:
     _require_deletable(connection, run_id)
+    _remember_sums(connection, run_id)
     digests = [
         digest
         for (digest,) in connection.execute(
@@ -97,4 +139,16 @@ def _delete_rows(connection: sqlite3.Connection, run_id: str) -> None:
         "DELETE FROM documents WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE digest = ?)"
         " AND NOT EXISTS (SELECT 1 FROM run_children WHERE digest = ?)",
         [(one, one, one) for one in digests],
+    )
+
+
+def _remember_sums(connection: sqlite3.Connection, run_id: str) -> None:
+    """Add a run's figures to those of all that was deleted, so that counters never go back."""
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTERS)
+    summed = SUMMED.format(which="seq = (SELECT seq FROM runs WHERE id = ?)")
+    connection.execute(
+        f"INSERT INTO forgotten (workflow, status, child, {', '.join(COUNTERS)})"
+        f" {summed} GROUP BY workflow, status, child"
+        f" ON CONFLICT (workflow, status, child) DO UPDATE SET {added}",
+        (run_id,),
     )

@@ -213,6 +213,21 @@ class Writer:
         self._note_sync()
         return result
 
+    def compact(self) -> None:
+        """Write the database anew without the room of deleted rows; nothing else may use it meanwhile.
+
+        Raises:
+            HistoryError: the disk does not have the room for it, or another program uses it.
+        """
+        connection = self._use(full=True)
+        try:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of an older database, too, from now on
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+        self._note_sync()
+
     def settle(self) -> None:
         """Sync what `commit_quickly` wrote, and use the calm to move the log's pages into the database.
 

@@ -14,6 +14,7 @@ from engine.agents.backend import Backend, BackendFacts, Pools
 from engine.clock import Clock
 from engine.errors import Reason, StateStoreError
 from engine.events import Event, EventSink, EventType, StepStatus
+from engine.history.log_budget import LogBudget
 from engine.history.logs import LogWriter
 from engine.orchestrator.aftermath import Aftermath, aftermath_of
 from engine.orchestrator.approvals import Approvals
@@ -48,7 +49,8 @@ class Services:
         settings: the engine's settings.
         slots: the machine's limit on tasks.
         instance: this home's id, written on every agent.
-        open_log: makes the log writer of an attempt from its path below the log directory.
+        open_log: makes the log writer of an attempt from its path below the log directory and what its run
+            may write.
         recall: finds results of earlier work.
         metering: tells others of the metrics of live runs.
         pools: warm agents, None where the backend has none; `pool_limits`: how many tasks they take.
@@ -62,7 +64,7 @@ class Services:
     settings: Settings
     slots: Slots
     instance: str
-    open_log: Callable[[str], LogWriter]
+    open_log: Callable[[str, LogBudget], LogWriter]
     recall: Recall = nothing_remembered
     metering: Metering = field(default_factory=NoMetering)
     pools: Pools | None = None
@@ -126,6 +128,8 @@ class RunContext:
     def __post_init__(self) -> None:
         """Prepare what is derived."""
         self.approvals = Approvals()
+        settings = self.services.settings
+        self.log_budget = LogBudget(settings.run_log_limit, settings.logs / self.run_id)
         self.slots = Slots.of(self.plan.max_parallel).within(self.services.slots)
         self.has_artifacts = has_artifacts(self.plan)
         self._state_text = "{}"  # the state as JSON

@@ -283,7 +283,7 @@ class TaskAttempt:
             self._run.warn(f"the completion could not be published: {problem}", *self._where)
 
     def _capture(self) -> OutputCapture:
-        log = self._services.open_log(self._log)
+        log = self._services.open_log(self._log, self._run.log_budget)
         return OutputCapture(log, self._services.settings.result_limit, self._run.secrets.masker)
 
     async def _wind_up(self, capture: OutputCapture) -> None:
@@ -296,6 +296,11 @@ class TaskAttempt:
             self._run.warn(f"{self._agent} could not be stopped: {error}", *self._where)
         finally:
             capture.close()
+            if self._run.log_budget.to_be_told():
+                self._run.warn(
+                    f"the logs of this run have reached {self._run.log_budget.limit} bytes (run_log_limit): "
+                    "of what its tasks write from now on, only the beginning and the end are kept"
+                )
 
     async def _stop(self) -> None:
         backend = self._services.backend

@@ -157,7 +157,9 @@ class World:
             settings=self.settings,
             slots=Slots.of(self.settings.max_tasks),
             instance="world",
-            open_log=lambda path: LogWriter(self.settings.logs, path, limit=self.settings.log_limit),
+            open_log=lambda path, budget: LogWriter(
+                self.settings.logs, path, limit=self.settings.log_limit, budget=budget
+            ),
             recall=reader.recall,
         )
         self.orchestrator = Orchestrator(self.services, reader, environ=self.environ)

@@ -42,7 +42,7 @@ class Limit:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.release()  # the place had been given already
-            else:
+            elif turn in self._waiting:  # else a release in this very moment has passed over it
                 self._waiting.remove(turn)
             raise
 

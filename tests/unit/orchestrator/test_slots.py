@@ -51,6 +51,18 @@ async def test_a_place_given_to_one_who_is_cancelled_at_that_moment_goes_to_the_
         await second
 
 
+async def test_a_place_given_back_before_the_cancelled_one_has_noticed_passes_over_it() -> None:
+    limit = Limit(1)
+    await limit.acquire()
+    first, second = (asyncio.create_task(limit.acquire()) for _ in range(2))
+    await settle()
+    first.cancel()
+    limit.release()
+    async with asyncio.timeout(5):
+        await second
+    assert first.cancelled()
+
+
 async def test_what_runs_already_counts_even_over_the_limit() -> None:
     slots = Slots.of(1)
     slots.claim()

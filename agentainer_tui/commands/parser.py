@@ -41,6 +41,7 @@ VERBS = {
     "cleanup": "cleaning:cleanup",
     "agents": "cleaning:agents",
     "stats": "stats:stats",
+    "profile": "profiling:profile",
     "schema": "documents:schema",
     "doctor": "doctor:doctor",
     "prune": "pruning:prune",
@@ -209,6 +210,11 @@ def _reading_verbs(verb: Any) -> None:
     stats.add_argument("--all", action="store_true", help="also runs that are part of others")
     stats.add_argument("--prometheus", action="store_true", help="print Prometheus text format")
     _json_option(stats)
+    profile = verb("profile", "where the time of a run went, what held it up, and what would help")
+    _run_argument(profile)
+    profile.add_argument("--trace", metavar="FILE", help="write a Chrome trace (Perfetto, chrome://tracing)")
+    profile.add_argument("--speedscope", metavar="FILE", help="write a file for speedscope")
+    _json_option(profile)
 
 
 def _keeping_verbs(verb: Any) -> None:

@@ -100,7 +100,7 @@ def advise_retries(step: StepProfile, surroundings: Surroundings, lost: float) -
         return None
     took = sorted(attempt.end - attempt.begin for attempt in tried)[len(tried) // 2]
     proposed = max(0.5, round(took, 1))
-    if proposed >= settings.retry_delay / 2:
+    if proposed > settings.retry_delay / 2:
         return None
     evidence = (
         f"{len(tried)} failed tries took {seconds(took)} each, the pauses after them {seconds(lost)} of the "

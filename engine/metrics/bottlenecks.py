@@ -193,7 +193,7 @@ def _stragglers(profile: Profile, surroundings: Surroundings) -> Iterator[Findin
             Recommendation(component, "map_config.batch_size", str(batch), str(max(1, batch // 2)), evidence)
             if batch > 1
             else Recommendation(
-                component,
+                f"step {step.id}",
                 f"item {link.item} of its input",
                 seconds(own),
                 f"several smaller ones, of about {seconds(median)} each",

@@ -74,7 +74,9 @@ class Settings(BaseModel):
     run_log_limit: int = Field(
         default=1 << 30, ge=65536, description="bytes of log per run, beyond which attempts keep little"
     )
-    keep_days: float = Field(default=90.0, ge=0, description="days finished runs are kept, 0 = for ever")
+    keep_days: float = Field(
+        default=90.0, ge=0, le=36_500, description="days finished runs are kept, 0 = for ever"
+    )
     keep_runs: int = Field(default=1000, ge=0, description="finished runs kept per workflow, 0 = all")
     max_items: int = Field(default=100_000, ge=1, description="largest map")
     max_depth: int = Field(default=10, ge=1, description="how deep sub-workflows may be nested")

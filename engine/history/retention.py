@@ -67,9 +67,14 @@ async def give_back_space(journal: Journal) -> None:
     Raises:
         HistoryError: the database could not be changed.
     """
-    await journal.maintain(
-        lambda connection: connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
-    )
+    await journal.maintain(_give_back_space)
+
+
+def _give_back_space(connection: sqlite3.Connection) -> None:
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    for _ in range(min(free, _PAGES)):
+        # The module takes one step of a statement without columns, and a step is a page.
+        connection.execute("PRAGMA incremental_vacuum(1)")
 
 
 def _deletable_family(connection: sqlite3.Connection, run_id: str) -> list[str]:

@@ -76,6 +76,7 @@ class ResidentAgent:
     ) -> None:
         self.name = name
         self.agent_id = ""
+        self.spent = 0.0
         self.ended = asyncio.Event()
         self.unusable = asyncio.Event()
         self._backend = backend

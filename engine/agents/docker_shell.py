@@ -43,7 +43,6 @@ class ShellAgent(ResidentAgent):
         )
         self._shell = shell
         self._task: _Task | None = None
-        self._cpu = 0.0
 
     def _note_end(self) -> None:
         super()._note_end()
@@ -59,7 +58,7 @@ class ShellAgent(ResidentAgent):
         shell_task = resident.ShellTask(argv, env, spec.working_dir or self._image.working_dir)
         if why := resident.why_unfit(shell_task):
             raise UnfitError(why)
-        task = self._task = _Task(sink, spec.limits.memory_bytes is not None)
+        task = self._task = _Task(argv[0], sink, spec.limits.memory_bytes is not None)
         self._oomed.clear()
         self._hear = task.hear
         if self.ended.is_set():
@@ -89,11 +88,11 @@ class ShellAgent(ResidentAgent):
         oom = self._oomed.is_set()
         cpu = None
         if scanner.cpu is not None:
-            cpu, self._cpu = round(max(0.0, scanner.cpu - self._cpu), 3), scanner.cpu
+            cpu, self.spent = round(max(0.0, scanner.cpu - self.spent), 3), scanner.cpu
         start_error = ""
         if scanner.missing is not None:
             what = "No such file or directory" if scanner.missing == 127 else "Permission denied"
-            start_error = f"exec failed: {what}"
+            start_error = f"exec {task.program} failed: {what}"
         return Exit(
             scanner.code,
             oom=oom and scanner.code == _KILLED,
@@ -152,7 +151,8 @@ class ShellAgent(ResidentAgent):
 class _Task:
     """A task that a shell runs, and what has come of it."""
 
-    def __init__(self, sink: LogSink, memory_limited: bool) -> None:
+    def __init__(self, program: str, sink: LogSink, memory_limited: bool) -> None:
+        self.program = program
         self.mark = resident.new_mark()
         self.memory_limited = memory_limited
         self.started_at = datetime.now(UTC)

@@ -11,9 +11,9 @@ import asyncio
 import hashlib
 import itertools
 import json
-import posixpath
 import secrets
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Protocol
@@ -32,15 +32,12 @@ from engine.agents.backend import (
     PullPolicy,
     Sample,
 )
+from engine.agents.docker_spec import check_name
 from engine.agents.pool import Pool
-from engine.agents.pool_members import Kind, Member
-from engine.agents.warm import DiedError, UnfitError, WarmMaker
+from engine.agents.pool_members import Kind
+from engine.agents.pooled_task import PooledTask
+from engine.agents.warm import WarmMaker
 from engine.errors import BackendError, Reason
-
-_KILLED = 128 + 9
-# How many agents may turn out to be dead when a task is handed over before it gets a container of its own.
-_TRIES = 3
-_RERUN = "its warm agent ended under it; it was run again in a container of its own"
 
 
 class RunNamespaces(Protocol):
@@ -71,25 +68,6 @@ class RunNamespaces(Protocol):
         ...
 
 
-class _Task:
-    """A pooled task under its name: at a warm agent, or in a container of its own."""
-
-    def __init__(self, spec: AgentSpec, sink: LogSink, pool: Pool) -> None:
-        self.spec = spec
-        self.sink = sink
-        self.pool = pool
-        self.member: Member | None = None
-        self.placement: Placement | None = None
-        self.end: asyncio.Task[Exit] | None = None
-        self.stopped = False
-
-    def give_up_agent(self, why: str) -> None:
-        """The warm agent is not to be used any more."""
-        member, self.member = self.member, None
-        if member is not None:
-            self.pool.retire(member, why)
-
-
 class PooledBackend:
     """Warm agents in front of `below`; see `Backend` and `Pools`.
 
@@ -104,7 +82,7 @@ class PooledBackend:
         self._below = below
         self._maker = maker
         self._namespaces = namespaces
-        self._tasks: dict[str, _Task] = {}
+        self._tasks: dict[str, PooledTask] = {}
         self._pools: dict[str, Pool] = {}
         self._contents: dict[tuple[str, str], str] = {}
         self._numbers = itertools.count(1)
@@ -197,33 +175,29 @@ class PooledBackend:
         """Wait for a warm agent, or create the task's own container."""
         if spec.pool is None:
             return await self._create_below(spec, sink)
+        check_name(spec.name)
         known = self._tasks.get(spec.name)
         if known is not None and known.member is not None:
+            known.sink = sink
             return known.member.agent.agent_id
-        task = _Task(spec, sink, self._pool(spec.pool))
+        pool = self._pool(spec.pool)
         try:
-            await self._take_agent(task)
-        except UnfitError as error:
-            self._tasks[spec.name] = task
-            return await self._create_own(task, str(error))
-        self._tasks[spec.name] = task
-        assert task.member is not None, "just taken"
-        return task.member.agent.agent_id
-
-    async def _take_agent(self, task: _Task) -> None:
-        try:
-            kind = await self._kind(task.spec)
-            member, ready = await task.pool.acquire(kind, await self._joined(task.spec))
+            kind = await self._kind(spec)
+            task = PooledTask(
+                await self._joined(spec),
+                sink,
+                pool,
+                kind,
+                below=self._below,
+                create_own=self._create_below,
+            )
+            agent_id = await task.create()
         except BackendError as error:
             if error.reason is Reason.IMAGE_ERROR:
-                self._contents.pop((task.spec.identity.run_id, task.spec.image or ""), None)
+                self._contents.pop((spec.identity.run_id, spec.image or ""), None)
             raise
-        task.member, agent = member, member.agent
-        task.placement = Placement(agent.mode, agent.name, reused=ready, uses=member.uses)
-
-    async def _create_own(self, task: _Task, why: str) -> str:
-        task.placement = Placement("cold", task.spec.name, why=why)
-        return await self._create_below(task.spec, task.sink)
+        self._tasks[spec.name] = task
+        return agent_id
 
     async def _create_below(self, spec: AgentSpec, sink: LogSink) -> str:
         try:
@@ -240,142 +214,55 @@ class PooledBackend:
 
     async def start(self, name: str) -> None:
         """Hand the task to its agent, or start its own container."""
-        task = self._tasks.get(name)
-        if task is None:
-            try:
-                await self._below.start(name)
-            except BackendError:
-                self._namespaces.forget_all()
-                raise
-        elif task.end is None:
-            if task.member is not None:
-                await self._hand_over(task)
-            if task.member is None:
-                await self._below.start(name)
-            task.end = asyncio.create_task(self._see_through(task), name=name)
-
-    async def _hand_over(self, task: _Task) -> None:
-        """Begin the task at a warm agent; without one at the end, its own container has been created."""
-        why = "its warm agents died before they had begun"
-        for _ in range(_TRIES):
-            try:
-                if task.member is None:
-                    await self._take_agent(task)
-                assert task.member is not None, "just taken"
-                await task.member.agent.begin(task.spec, task.sink)
-                return
-            except DiedError:
-                task.give_up_agent("died")
-            except UnfitError as error:
-                why = str(error)
-                break
-        if task.member is not None:
-            task.pool.give_back(task.member)
-            task.member = None
-        await self._create_own(task, why)
-
-    async def _see_through(self, task: _Task) -> Exit:
-        if task.member is None:
-            return await self._below.wait(task.spec.name)
         try:
-            return await task.member.agent.wait()
-        except UnfitError as error:
-            task.pool.release(task.member)
-            task.member = None
-            return await self._run_own(task, str(error))
-        except DiedError as error:
-            if task.stopped:
-                return replace(error.end, code=_KILLED, lost=False)
-            task.give_up_agent("died")
-            if error.end.oom:
-                return error.end
-            task.sink.restart()
-            end = await self._run_own(task, _RERUN)
-            return replace(end, note="; ".join(filter(None, (_RERUN, end.note))))
-
-    async def _run_own(self, task: _Task, why: str) -> Exit:
-        name = task.spec.name
-        try:
-            await self._create_own(task, why)
-            if not task.stopped:
+            if (task := self._tasks.get(name)) is not None:
+                await task.start()
+            else:
                 await self._below.start(name)
-        except BackendError as error:
-            return Exit(-1, lost=True, note=error.message)
-        return await self._below.wait(name)
+        except BackendError:
+            self._namespaces.forget_all()
+            raise
 
     async def wait(self, name: str) -> Exit:
         """The end of the task."""
-        task = self._tasks.get(name)
-        if task is None or task.end is None:
-            return await self._below.wait(name)
-        return await asyncio.shield(task.end)
+        if (task := self._tasks.get(name)) is not None:
+            return await asyncio.shield(task.done)
+        return await self._below.wait(name)
 
     async def stop(self, name: str, grace: float) -> None:
         """Stop the task; the agent is not used again."""
-        task = self._tasks.get(name)
-        if task is None:
+        if (task := self._tasks.get(name)) is not None:
+            await task.stop(grace)
+        else:
             await self._below.stop(name, grace)
-            return
-        task.stopped = True
-        if task.member is not None and task.end is not None:
-            await task.member.agent.stop(grace)
-        elif task.member is None:
-            await self._below.stop(name, grace)
-        await self._ended(task)
 
     async def kill(self, name: str) -> None:
         """Kill the task, and its agent with it."""
-        task = self._tasks.get(name)
-        if task is None:
+        if (task := self._tasks.get(name)) is not None:
+            await task.kill()
+        else:
             await self._below.kill(name)
-            return
-        task.stopped = True
-        if task.member is not None and task.end is not None:
-            await task.member.agent.kill()
-        elif task.member is None:
-            await self._below.kill(name)
-        await self._ended(task)
-
-    async def _ended(self, task: _Task) -> None:
-        """The task may have moved to a container of its own just as it was stopped."""
-        if task.end is None:
-            return
-        while not task.end.done():
-            if task.member is None:
-                await self._below.kill(task.spec.name)
-            await asyncio.wait({task.end}, timeout=1.0)
 
     async def remove(self, name: str) -> None:
         """The task is over and done with: its agent is cleaned for the next one."""
-        task = self._tasks.pop(name, None)
-        if task is None:
-            await self._below.remove(name)
-            return
-        over = task.end is None or task.end.done()
-        if not over:
-            task.stopped = True
-        if task.member is None:
-            await self._below.remove(name)
-        elif task.stopped or not over:
-            task.give_up_agent("stopped")
+        if (task := self._tasks.get(name)) is not None:
+            await task.remove()
+            self._tasks.pop(name, None)
         else:
-            task.pool.release(task.member)
+            await self._below.remove(name)
 
     async def keep(self, name: str) -> None:
         """Its agent leaves the pool as it is, and is from now on the container of that name."""
-        task = self._tasks.pop(name, None)
-        if task is not None and task.member is not None:
-            task.pool.detach(task.member)
-            await task.member.agent.keep(name)
+        if (task := self._tasks.pop(name, None)) is not None:
+            await task.keep()
 
     # -- what is asked about tasks --------------------------------------------------------------------
 
     async def collect(self, name: str, path: str, into: Path, *, limit: int) -> int | None:
         """From the agent's container; relative paths are the task's."""
-        task = self._tasks.get(name)
-        if task is not None and task.spec.working_dir is not None:
-            path = posixpath.join(task.spec.working_dir, path)
-        return await self._below.collect(self._container(name), path, into, limit=limit)
+        if (task := self._tasks.get(name)) is not None:
+            return await self._below.collect(task.container, task.path(path), into, limit=limit)
+        return await self._below.collect(name, path, into, limit=limit)
 
     async def image_digest(self, image: str, policy: PullPolicy) -> str:
         """As below."""
@@ -389,20 +276,33 @@ class PooledBackend:
         return info
 
     async def list_agents(self, instance: str | None = None) -> list[AgentInfo]:
-        """As below, the warm agents among them."""
-        return await self._below.list_agents(instance)
+        """As below; a warm agent that has a task is listed as that task's agent."""
+        at_work = {task.container: task for task in self._tasks.values() if task.member is not None}
+        found = await self._below.list_agents(instance)
+        return [at_work[info.name].info(info) if info.name in at_work else info for info in found]
 
     def shell_command(self, name: str) -> list[str] | None:
         """A shell in the container where the task is."""
         return self._below.shell_command(self._container(name))
 
-    def samples(self, name: str) -> AsyncGenerator[Sample, None]:
-        """Of the container where the task is; what earlier tasks used there is in it."""
-        return self._below.samples(self._container(name))
+    async def samples(self, name: str) -> AsyncGenerator[Sample, None]:
+        """Of the container where the task is, for as long as it has the task."""
+        task = self._tasks.get(name)
+        async with aclosing(self._below.samples(self._container(name))) as samples:
+            if task is not None and not task.is_running:
+                return
+            async for sample in samples:
+                if task is not None and not task.is_running:
+                    return
+                yield task.own_part(sample) if task is not None else sample
 
     async def sample(self, name: str) -> Sample | None:
         """Of the container where the task is."""
-        return await self._below.sample(self._container(name))
+        task = self._tasks.get(name)
+        if task is None:
+            return await self._below.sample(name)
+        sample = await self._below.sample(task.container) if task.is_running else None
+        return task.own_part(sample) if sample is not None and task.is_running else None
 
     def listen(self, name: str, listener: Listener) -> None:
         """To the container where the task is."""
@@ -415,4 +315,4 @@ class PooledBackend:
 
     def _container(self, name: str) -> str:
         task = self._tasks.get(name)
-        return task.member.agent.name if task is not None and task.member is not None else name
+        return task.container if task is not None else name

@@ -27,6 +27,7 @@ class WarmAgent(Protocol):
         name: of the container.
         agent_id: the backend's own id for it.
         mode: how it runs tasks, as in `Placement`.
+        spent: CPU seconds of its tasks so far, as far as it knows them.
         ended: set when it is gone, whether or not it had a task.
         unusable: set then, too, and when its image's own health check says that it is unhealthy.
     """
@@ -34,6 +35,7 @@ class WarmAgent(Protocol):
     name: str
     agent_id: str
     mode: Literal["shell", "exec"]
+    spent: float
     ended: asyncio.Event
     unusable: asyncio.Event
 

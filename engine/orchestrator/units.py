@@ -31,7 +31,8 @@ async def abandon(run: RunContext, unit: Unit, prior: Sequence[AttemptRecord]) -
     for record in prior:
         attempt = _recorded(run, unit, record)
         if not StepStatus(record.status).is_terminal:
-            await attempt.end()
+            with run.claimed_slot(Slots(), task=bool(record.agent)):  # handler steps are to have its place
+                await attempt.end()
             await run.record(attempt.finished(run.stopped_outcome(), kept=keep))
         elif not record.kept:
             continue

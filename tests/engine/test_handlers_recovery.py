@@ -112,6 +112,25 @@ def test_a_run_that_a_crash_left_is_cancelled_in_a_hurry_without_them(
     in_world(tmp_path, story, by_step({"main": Script(delay=None, ignores_term=True)}))
 
 
+@pytest.mark.parametrize("bound", ["run", "machine"])
+def test_they_have_the_place_of_a_task_that_was_ended_after_a_crash(tmp_path: Path, bound: str) -> None:
+    document = FAST.replace("timeout: 100s", f"max_parallel: {1 if bound == 'run' else 0}, timeout: 100s")
+
+    async def story(world: World) -> None:
+        run_id = await world.start(document)
+        await started(world, "main")
+        await world.orchestrator.cancel(run_id, by="test")
+        detail = await world.crash(run_id)
+        begun = world.loop.time()
+        detail = await world.recover(detail, document)
+        assert ends(detail)["tidy"] == ends(detail)["tell"] == "completed"
+        assert world.loop.time() - begun < 30
+
+    limit = 1 if bound == "machine" else 0
+    main = Script(delay=None, ignores_term=True)
+    in_world(tmp_path, story, by_step({"main": main}), max_tasks=limit or 8)
+
+
 def test_finally_steps_of_a_cancelled_run_go_on_after_a_crash(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         run_id = await world.start(FAST)

@@ -17,7 +17,7 @@ from engine.agents.docker_network import check_network, join
 from engine.agents.docker_notices import Notices
 from engine.agents.docker_oom import KILLED, OOM_NOTICE, SIGKILL, Killing
 from engine.agents.docker_output import Output
-from engine.agents.docker_spec import INSTANCE_LABEL, JOINS_LABEL, joined_network
+from engine.agents.docker_spec import INSTANCE_LABEL, JOINS_LABEL, SHARED, joined_network
 from engine.agents.docker_stats import ContainerStats
 from engine.agents.docker_streams import parse_time
 from engine.errors import BackendError, Reason
@@ -63,6 +63,7 @@ class Container:
         self._joins = ""
         self._takes_input = False
         self._stopping = False
+        self._own_network = True
         self._stats: ContainerStats | None = None
         self._started_at: datetime | None = None
 
@@ -76,7 +77,8 @@ class Container:
         """What it uses; it must exist."""
         if self._stats is None:
             link = self._link
-            self._stats = ContainerStats(link.address, self.id, self._exited, link.deadlines.call)
+            own, deadline = self._own_network, link.deadlines.call
+            self._stats = ContainerStats(link.address, self.id, self._exited, deadline, own_network=own)
         return self._stats
 
     def correct(self, info: AgentInfo) -> AgentInfo:
@@ -104,6 +106,7 @@ class Container:
                 self._identify(made.id, link.images.stop_signal(spec.image), spec.limits.memory_bytes)
                 self._joins = joined_network(spec, link.traits)
                 self._takes_input = bool(spec.resident)
+                self._own_network = not spec.network.startswith(SHARED)
                 if self.removed:
                     await remove_container(link.calls, self.id, link.deadlines.call)
                     raise self._withdrawn()
@@ -128,6 +131,7 @@ class Container:
         host = found["HostConfig"]
         self._identify(found["Id"], found["Config"].get("StopSignal") or "", host.get("Memory"))
         self._joins = (found["Config"]["Labels"] or {}).get(JOINS_LABEL, "")
+        self._own_network = not str(host.get("NetworkMode") or "").startswith(SHARED)
         self._judge(found["State"])
         if self.running:
             self._spawn(self.look())  # it may have ended before events were for it

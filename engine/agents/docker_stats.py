@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from engine.agents.backend import Sample
@@ -29,16 +30,26 @@ class ContainerStats:
         container_id: whose.
         exited: set when it has ended; the engine itself goes on measuring nothing for ever.
         deadline: seconds for the engine to begin its answer.
+        own_network: whether its traffic is its own, and not that of all who share a namespace.
 
     Attributes:
         pressure: the most memory that was seen, without the page cache, as a part of the limit.
     """
 
-    def __init__(self, address: Address, container_id: str, exited: asyncio.Event, deadline: float) -> None:
+    def __init__(
+        self,
+        address: Address,
+        container_id: str,
+        exited: asyncio.Event,
+        deadline: float,
+        *,
+        own_network: bool = True,
+    ) -> None:
         self._address = address
         self._id = container_id
         self._exited = exited
         self._deadline = deadline
+        self._own_network = own_network
         self.pressure = 0.0
         self._feed = SampleFeed(self._follow)
 
@@ -101,7 +112,10 @@ class ContainerStats:
         try:
             stats = json.loads(text)
             self.pressure = max(self.pressure, memory_pressure(stats))
-            return sample_of(stats)
+            sample = sample_of(stats)
+            if sample is not None and not self._own_network:
+                sample = replace(sample, network_in=None, network_out=None)
+            return sample
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 

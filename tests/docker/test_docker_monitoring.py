@@ -117,6 +117,27 @@ async def test_traffic_is_counted_and_without_a_network_not_known(
     assert silent is not None and silent.network_out in (None, 0)
 
 
+async def test_the_traffic_of_a_namespace_that_others_share_is_nobodys_own(
+    backend: DockerBackend, instance: str, image: str
+) -> None:
+    holder = make_spec(instance, "echo ready; sleep 600", image)
+    sink = await begin(backend, holder)
+    await sink.says(b"ready\n")
+    shared = f"container:{docker_images.client().inspect_container(holder.name)['Id']}"
+    guest = make_spec(instance, "echo ready; sleep 600", image, network=shared)
+    sink = await begin(backend, guest)
+    await sink.says(b"ready\n")
+    sample = await soon(backend.sample(guest.name))
+    assert sample is not None and (sample.network_in, sample.network_out) == (None, None)
+    other = DockerBackend(instance=instance, max_starts=1)
+    await other.open()
+    try:
+        sample = await soon(other.sample(guest.name))
+        assert sample is not None and (sample.network_in, sample.network_out) == (None, None)
+    finally:
+        await other.close()
+
+
 async def test_however_many_watch_there_is_one_stream_and_none_when_nobody_does(
     proxied: DockerBackend, proxy: Proxy, instance: str, image: str
 ) -> None:

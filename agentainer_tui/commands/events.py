@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from agentainer_tui.commands.console import out, print_json_line
 from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
-from agentainer_tui.commands.narration import where
+from agentainer_tui.commands.narration import narrate, where
 from agentainer_tui.text import clean
+from agentainer_tui.views import RunView
 from engine.clock import isoformat
-from engine.events import Event, RunStatus
+from engine.events import Event, EventType, RunStatus
 from engine.facade import open_history
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _DATA_WIDTH = 300
+# What words say better than data does. They must need nothing but the event itself.
+_TOLD = frozenset(
+    {
+        EventType.RUN_QUEUED,
+        EventType.RUN_SETTLED,
+        EventType.RUN_CANCELLING,
+        EventType.STEP_WAITING,
+        EventType.WARNING,
+    }
+)
 # Between two looks at the journal of an engine in another process.
 POLL = 0.2
 
@@ -75,8 +86,12 @@ def event_json(event: Event) -> dict[str, Any]:
 
 def _line(event: Event) -> str:
     attempt = f"#{event.attempt}" if event.attempt else ""
-    data = json.dumps(dict(event.data), ensure_ascii=False, default=str)
-    shown = clean(data, limit=_DATA_WIDTH) + ("…" if len(data) > _DATA_WIDTH else "")
+    told = narrate(event, RunView(event.run_id)) if event.type in _TOLD else None
+    if told is not None:
+        shown = told[2]
+    else:
+        data = json.dumps(dict(event.data), ensure_ascii=False, default=str)
+        shown = clean(data, limit=_DATA_WIDTH) + ("…" if len(data) > _DATA_WIDTH else "")
     return (
         f"{event.seq:>6}  {isoformat(event.time)}  {event.type.value:<16}  {where(event)}{attempt}  {shown}"
     )

@@ -155,6 +155,20 @@ def test_a_rejected_gate_fails_the_run_and_says_by_whom(cli: CommandLine) -> Non
     assert "is over" in refused.stderr
 
 
+def test_events_for_people_tell_of_waits_and_of_what_a_run_comes_to_in_words(cli: CommandLine) -> None:
+    text = (
+        "name: w\nsteps:\n  - {id: d, type: delay, delay: 10ms}\n  - {id: g, type: approval, timeout: 10ms}\n"
+    )
+    cli.write("w.yaml", text + "finally:\n  - {id: f, command: ['true']}\n")
+    assert cli.run("run", "w.yaml").returncode == 1
+
+    told = [line.split(maxsplit=3) for line in cli.run("events", "last").stdout.splitlines()]
+    said = [parts[3] for parts in told if parts[2] in ("step.waiting", "run.settled")]
+    assert said[0].startswith("d  goes on at ")
+    assert said[1].startswith("g  for approval: Go on? (fails at ")
+    assert said[2].startswith("comes to failed; its on_failure and finally steps have their turn, timed_out")
+
+
 def test_an_answer_that_fits_no_gate_says_what_does(cli: CommandLine) -> None:
     live = cli.start("run", "two.yaml")
     run_id, _ = asked(live, "one")

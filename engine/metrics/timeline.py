@@ -65,11 +65,13 @@ def _correct(pauses: list[float], anchors: Sequence[_Anchor]) -> None:
     """Take jumps of the clock out of the pauses, in place."""
     sums = [0.0, *accumulate(pauses)]
     corrections = 0
-    for start, end, duration in anchors:
+    for number, (start, end, duration) in enumerate(anchors):
         excess = sums[end] - sums[start] - duration
         if abs(excess) <= _NOISE + _SLEW * duration or start == end:
             continue
-        within = range(start, end)
+        # What shorter durations tell about is right by now.
+        sure = _covered(anchors[:number], len(pauses))
+        within = [index for index in range(start, end) if not sure[index]] or range(start, end)
         if excess > 0:
             where = max(within, key=pauses.__getitem__)
             pauses[where] = max(0.0, pauses[where] - excess)
@@ -80,3 +82,12 @@ def _correct(pauses: list[float], anchors: Sequence[_Anchor]) -> None:
         corrections += 1
         if corrections == _CORRECTIONS:
             return
+
+
+def _covered(anchors: Sequence[_Anchor], count: int) -> list[bool]:
+    """Of each pause whether one of the durations tells about it."""
+    changes = [0] * (count + 1)
+    for start, end, _ in anchors:
+        changes[start] += 1
+        changes[end] -= 1
+    return [depth > 0 for depth in accumulate(changes)]

@@ -76,9 +76,9 @@ class Container:
     def stats(self) -> ContainerStats:
         """What it uses; it must exist."""
         if self._stats is None:
-            link = self._link
-            own, deadline = self._own_network, link.deadlines.call
-            self._stats = ContainerStats(link.address, self.id, self._exited, deadline, own_network=own)
+            self._stats = ContainerStats(
+                self._link, self.id, self._exited, self.killing, own_network=self._own_network
+            )
         return self._stats
 
     def correct(self, info: AgentInfo) -> AgentInfo:
@@ -303,7 +303,7 @@ class Container:
         finished_at = end.finished_at
         if finished_at is not None and self._started_at is not None:
             finished_at = max(finished_at, self._started_at)
-        oom = self.killing.was_oom(end.code, self._stats.pressure if self._stats is not None else 0.0)
+        oom = self.killing.was_oom(end.code)
         if not self._done.done():
             self._done.set_result(
                 Exit(

@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from engine.agents.backend import Sample
+from engine.agents.docker_actions import inspect
 from engine.agents.docker_calls import EngineRefusedError
-from engine.agents.docker_connection import Address
+from engine.agents.docker_link import EngineLink
+from engine.agents.docker_oom import Killing, kills_counted
 from engine.agents.docker_streams import EngineStream, open_stream, parse_time
 from engine.agents.feed import SampleFeed
 from engine.errors import BackendError
@@ -26,31 +28,28 @@ class ContainerStats:
     """The stats of one container.
 
     Args:
-        address: where the engine is.
+        link: to the engine.
         container_id: whose.
         exited: set when it has ended; the engine itself goes on measuring nothing for ever.
-        deadline: seconds for the engine to begin its answer.
+        killing: learns how near the container came to its limit.
         own_network: whether its traffic is its own, and not that of all who share a namespace.
-
-    Attributes:
-        pressure: the most memory that was seen, without the page cache, as a part of the limit.
     """
 
     def __init__(
         self,
-        address: Address,
+        link: EngineLink,
         container_id: str,
         exited: asyncio.Event,
-        deadline: float,
+        killing: Killing,
         *,
-        own_network: bool = True,
+        own_network: bool,
     ) -> None:
-        self._address = address
+        self._link = link
         self._id = container_id
         self._exited = exited
-        self._deadline = deadline
+        self._killing = killing
         self._own_network = own_network
-        self.pressure = 0.0
+        self._pid: int | None = None
         self._feed = SampleFeed(self._follow)
 
     def watch(self) -> AsyncGenerator[Sample, None]:
@@ -70,7 +69,7 @@ class ContainerStats:
                     stream.close()
         except (BackendError, OSError, TimeoutError):
             return None
-        return self._read(body)
+        return await self._read(body)
 
     async def _follow(self) -> AsyncGenerator[Sample, None]:
         while not self._exited.is_set():
@@ -87,7 +86,7 @@ class ContainerStats:
                     async for line in stream.lines():
                         if self._exited.is_set():
                             return
-                        if (sample := self._read(line)) is not None:
+                        if (sample := await self._read(line)) is not None:
                             yield sample
             finally:
                 hang_up.cancel()
@@ -97,7 +96,8 @@ class ContainerStats:
     async def _open(self, **query: str) -> EngineStream:
         path = ("containers", self._id, "stats")
         doing = f"measure {self._id[:12]}"
-        return await open_stream(self._address, doing, "GET", path, query, deadline=self._deadline)
+        deadline = self._link.deadlines.call
+        return await open_stream(self._link.address, doing, "GET", path, query, deadline=deadline)
 
     async def _hang_up(self, stream: EngineStream) -> None:
         await self._exited.wait()
@@ -108,16 +108,29 @@ class ContainerStats:
             async with asyncio.timeout(_PAUSE):
                 await self._exited.wait()
 
-    def _read(self, text: bytes) -> Sample | None:
+    async def _read(self, text: bytes) -> Sample | None:
         try:
             stats = json.loads(text)
-            self.pressure = max(self.pressure, memory_pressure(stats))
             sample = sample_of(stats)
-            if sample is not None and not self._own_network:
-                sample = replace(sample, network_in=None, network_out=None)
-            return sample
+            self._killing.pressure = max(self._killing.pressure, memory_pressure(stats))
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
+        await self._count_kills()
+        if sample is not None and not self._own_network:
+            return replace(sample, network_in=None, network_out=None)
+        return sample
+
+    async def _count_kills(self) -> None:
+        """Ask the kernel itself, where it is this machine's, for processes killed for want of memory."""
+        killing = self._killing
+        if not killing.limited or killing.out_of_memory.is_set() or not self._link.address.local:
+            return
+        if self._pid is None:
+            with contextlib.suppress(BackendError):
+                found = await inspect(self._link.calls, self._id)
+                self._pid = found["State"]["Pid"] if found else None
+        if self._pid and kills_counted(self._pid, self._id):
+            killing.out_of_memory.set()
 
 
 def sample_of(stats: Mapping[str, Any]) -> Sample | None:

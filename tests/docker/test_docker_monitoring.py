@@ -7,6 +7,7 @@ import os
 import signal
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -298,3 +299,24 @@ async def test_a_child_that_died_of_the_limit_stays_a_note_when_the_container_is
     end = await soon(backend.wait(spec.name))
     assert (end.code, end.oom) == (137, False)
     assert "memory" in end.note
+
+
+async def test_the_kernels_own_count_tells_of_a_child_that_died_of_the_limit_though_the_engine_is_silent(
+    proxied: DockerBackend, proxy: Proxy, instance: str, image: str
+) -> None:
+    address = proxied.link.address
+    if not address.local or not Path("/sys/fs/cgroup").is_dir():
+        pytest.skip("the kernel's count cannot be read here")
+    held = proxy.hold_requests("/events")
+    proxy.cut("/events")
+    script = "(x=a; while :; do x=$x$x; done); echo child $?; sleep 600"
+    spec = make_spec(instance, script, image, limits=Limits(memory_bytes=16 * MIB))
+    sink = await begin(proxied, spec)
+    await sink.says(b"child 137\n")
+    container = await proxied.container(spec.name)
+    assert container is not None and not container.killing.out_of_memory.is_set()
+    assert await soon(proxied.sample(spec.name)) is not None
+    assert container.killing.out_of_memory.is_set()
+    held.set()
+    await soon(proxied.kill(spec.name))
+    assert "memory" in (await soon(proxied.wait(spec.name))).note

@@ -101,6 +101,13 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600}h"
 
 
+def precise(seconds: float | None) -> str:
+    """As `duration`, with milliseconds where tenths of a second would be nothing: `4ms` `95ms` `0.4s`."""
+    if seconds is None or seconds >= 0.0995 or seconds <= 0:
+        return duration(seconds)
+    return f"{max(1, round(1000 * seconds))}ms"
+
+
 def ago(seconds: float) -> str:
     """How long ago, in one unit: `now` `40s ago` `5m ago` `3h ago` `2d ago`."""
     if seconds < 5:

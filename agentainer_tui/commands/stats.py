@@ -13,7 +13,7 @@ from agentainer_tui.commands.console import err, out, print_json, print_table
 from agentainer_tui.commands.narration import first_line
 from agentainer_tui.commands.runs import read
 from agentainer_tui.looks import LOOKS, choose_glyphs
-from agentainer_tui.text import ago, clean, counted, duration, fit, size
+from agentainer_tui.text import ago, clean, counted, fit, precise, size
 from engine.clock import parse_time
 from engine.errors import UsageError
 from engine.facade import insight, parse_since, prometheus_text
@@ -156,7 +156,7 @@ class _Page:
             (
                 "median",
                 [bucket.duration.p50 for bucket in buckets],
-                lambda most: f"at most {duration(most)}",
+                lambda most: f"at most {precise(most)}",
                 "running",
             ),
         )
@@ -190,11 +190,11 @@ class _Page:
         out.write(f"{self._heading('slowest steps', of)}\n")
         longest = max(step.duration.p50 or 0.0 for step in steps)
         name_room = min(32, max(len(_step_name(step, self._options)) for step in steps))
-        room = self._width - name_room - 34
+        room = self._width - name_room - 40
         for step in steps:
             chart = self._bar(step.duration.p50 or 0.0, longest, room)
             failed = f"  {step.failed} of {step.started} failed" if step.failed else ""
-            times = f"{duration(step.duration.p50):>6}  {duration(step.duration.p90):>6}"
+            times = f"{precise(step.duration.p50):>6}  {precise(step.duration.p90):>6}"
             name = fit(_step_name(step, self._options), name_room)
             line = f"  {name}  {out.paint(fit(chart, room), 'running')}  {times}"
             out.write(f"{line}{out.paint(fit(failed, 20).rstrip(), 'failed')}\n")
@@ -232,8 +232,8 @@ class _Page:
             figures.workflow or "",
             str(figures.runs) if figures.runs else f"({figures.child_runs})",
             _percent(figures.success_rate) if figures.judged else "-",
-            duration(figures.duration.p50) or "-",
-            duration(figures.duration.p90) or "-",
+            precise(figures.duration.p50) or "-",
+            precise(figures.duration.p90) or "-",
             sparkline(thin(medians, _TREND), ascii_only=self._ascii),
             last,
         )
@@ -266,11 +266,11 @@ def _spread(figures: Distribution) -> str:
         ("p99", figures.p99),
         ("longest", figures.longest),
     )
-    return "  ".join(f"{name} {duration(value)}" for name, value in parts)
+    return "  ".join(f"{name} {precise(value)}" for name, value in parts)
 
 
 def _used(figures: Aggregate) -> str:
-    parts = [f"{duration(figures.cpu_seconds)} CPU"] if figures.cpu_seconds else []
+    parts = [f"{precise(figures.cpu_seconds)} CPU"] if figures.cpu_seconds else []
     parts += [f"at most {size(figures.memory_peak)} of memory"] if figures.memory_peak else []
     if figures.network_in or figures.network_out:
         parts.append(f"{size(figures.network_in)} received, {size(figures.network_out)} sent")

@@ -217,6 +217,20 @@ async def test_keys_of_a_closed_run_expire_within_the_hour(redis: RedisPlace) ->
         assert await redis.person.do("TTL", key) == -1
 
 
+async def test_metrics_are_the_engines_to_tell_and_only_the_last_ones_expire(redis: RedisPlace) -> None:
+    await open_run(redis)
+    container, key = await redis.container(RUN), f"metrics:workflow:{RUN}"
+    for number, last in ((1, False), (2, True)):
+        report, message = {"workflow_id": RUN, "duration": number}, {"type": "workflow_metrics", "n": number}
+        await redis.store.tell_metrics(RUN, report, message, last=last)
+        assert json.loads(await redis.person.get(key) or "") == report
+        channel, text = (await redis.messages())[-1]
+        assert (channel, json.loads(text)) == ("metrics:events", message)
+        assert (await redis.person.do("TTL", key) > 3590) is last
+    assert await container.refused("GET", key)
+    assert await container.refused("PUBLISH", "metrics:events", "lies")
+
+
 async def test_lists_of_runs_and_agents_do_not_grow_for_ever(redis: RedisPlace) -> None:
     await open_run(redis)
     await redis.person.do("SADD", "workflows:list", "long-gone")

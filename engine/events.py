@@ -8,10 +8,12 @@ listed beside it; a key marked `?` may be absent. All data is JSON.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class RunStatus(StrEnum):
@@ -119,9 +121,10 @@ class EventType(StrEnum):
     WARNING = "warning"  # message
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One durable, numbered fact about a run.
+
+    A named tuple, because there are many: a frozen dataclass takes five times as long to make.
 
     Attributes:
         run_id: the run it belongs to.
@@ -140,7 +143,7 @@ class Event:
     step_id: str | None = None
     item: int | None = None
     attempt: int | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = _NOTHING
     seq: int = 0
 
 

@@ -38,8 +38,8 @@ T = TypeVar("T")
 class _Answer(Committed):
     """The answer to one call. Whoever awaits it is in a hurry."""
 
-    def __init__(self, hurry: Callable[[], None]) -> None:
-        super().__init__()
+    def __init__(self, loop: asyncio.AbstractEventLoop, hurry: Callable[[], None]) -> None:
+        super().__init__(loop=loop)
         self._hurry = hurry
 
     def __await__(self) -> Generator[Any, None, tuple[Event, ...]]:
@@ -62,6 +62,7 @@ class Journal:
         self._path = path
         self._writer = writer
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
+        self._loop = asyncio.get_running_loop()
         self._queue: deque[_Call] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -138,7 +139,7 @@ class Journal:
 
         Cancelling the wait does not take the events back. See `EventSink.record` for what it raises.
         """
-        answer = _Answer(self._hurry)
+        answer = _Answer(self._loop, self._hurry)
         if self._task is None or self._closing:
             answer.set_exception(HistoryError(f"the history database {self._path} is closed"))
             return answer
@@ -243,7 +244,7 @@ class Journal:
 
     def _look_soon(self) -> None:
         if self._turn is None:
-            self._turn = asyncio.get_running_loop().call_soon(self._look_at_queue)
+            self._turn = self._loop.call_soon(self._look_at_queue)
 
     def _look_at_queue(self) -> None:
         """Commit what waits, once somebody is in a hurry or nothing more has come for a while."""

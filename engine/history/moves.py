@@ -41,8 +41,9 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-# ASCII only, so that half characters printed by a task can be stored and come back the same.
-to_json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+# ASCII only, so that half characters printed by a task can be stored and come back the same. What holds
+# itself ends as a RecursionError: to look for that in every value takes longer than to write it.
+to_json = json.JSONEncoder(separators=(",", ":"), default=_plain, check_circular=False).encode
 
 
 def as_json(value: Any) -> str | None:

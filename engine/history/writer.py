@@ -12,7 +12,6 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -76,8 +75,7 @@ class Entry(NamedTuple):
 Call = Sequence[Entry]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What became of one call: its numbered events, or why it alone was refused."""
 
     events: tuple[Event, ...] = ()
@@ -345,10 +343,7 @@ def _append(connection: sqlite3.Connection, entries: Sequence[Entry], last: int)
     numbered = []
     rows = []
     for seq, (event, stamp, data) in enumerate(entries, start=last + 1):
-        # By position: `dataclasses.replace` takes as long as a statement of SQL.
-        event = Event(
-            event.run_id, event.type, event.time, event.step_id, event.item, event.attempt, event.data, seq
-        )
+        event = Event(*event[:-1], seq)
         project(connection, event, stamp)
         numbered.append(_as_kept(event))
         rows.append(
@@ -360,7 +355,7 @@ def _append(connection: sqlite3.Connection, entries: Sequence[Entry], last: int)
 
 def _as_kept(event: Event) -> Event:
     """The event as it is in the journal."""
-    return replace(event, data=without_document(event)) if event.type is EventType.RUN_CREATED else event
+    return event._replace(data=without_document(event)) if event.type is EventType.RUN_CREATED else event
 
 
 def without_document(event: Event) -> dict[str, object]:

@@ -24,6 +24,11 @@ VALUE_LIMIT = 64 << 20
 
 _PREVIEW = 120
 
+# What holds itself ends as a RecursionError: to look for that in every value takes longer than to write it.
+_to_json = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -41,7 +46,7 @@ def encode(value: JSON, where: str) -> bytes:
         StateStoreError: it is not JSON, or too large; names `where`.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = _to_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise StateStoreError(f"{where} cannot be written to Redis as JSON: {error}") from None
     try:

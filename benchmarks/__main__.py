@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from benchmarks import commands, journal, state, steps
+from benchmarks import commands, history, journal, state, steps
 from benchmarks.figures import HEADER, Figure
 
 
@@ -25,7 +25,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
-    sources = [commands.command_figures(), journal.journal_figures(), state.state_figures()]
+    sources = [
+        commands.command_figures(),
+        journal.journal_figures(),
+        history.history_figures(),
+        state.state_figures(),
+    ]
     sources.append(steps.process_figures())
     if docker_answers():
         from tests import docker_images

@@ -51,8 +51,13 @@ def skip_without_docker() -> None:
 
 @functools.cache
 def image(name: str) -> str:
-    """The reference of a test image (`busybox` or `python`), built if it is missing."""
-    root = {"busybox": build.busybox_root, "python": build.python_root}[name]
+    """The reference of a test image (`busybox`, `python`, `shellless`, `static`), built if it is missing."""
+    root = {
+        "busybox": build.busybox_root,
+        "python": build.python_root,
+        "shellless": build.shellless_root,
+        "static": build.static_root,
+    }[name]
     try:
         return build.ensure(client(), name, root())
     except build.CannotBuildError as error:

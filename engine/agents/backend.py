@@ -212,7 +212,7 @@ class Placement:
         mode: how it runs there: `shell` = by the resident shell, `exec` = as a process of its own put into
             the container, `cold` = in a container of its own after all.
         agent: name of the container.
-        reused: it was ready when the task came.
+        reused: it was there already: warmed up, or from an earlier task.
         uses: tasks it has been given, this one included.
         why: for `cold`, why no warm agent could take it.
     """
@@ -234,7 +234,7 @@ class PoolReport:
         images: of its agents.
         size: agents that exist: `busy` with a task, `idle`, `starting`, and those that are being cleaned.
         waiting: tasks that wait for an agent.
-        hits, misses: tasks that found a ready agent, and those that had to wait for a new one.
+        hits, misses: tasks that an agent took which was there already, and those that needed a new one.
         tasks: that it has run.
         retired: agents that went, by why: `idle`, `uses`, `unclean`, `died`, `unhealthy`,
             `outdated`, `stopped`, `room`, `kept`, `run over`, `closed`.

@@ -65,7 +65,7 @@ class Pool:
     # -- what tasks do --------------------------------------------------------------------------------
 
     async def acquire(self, kind: Kind, spec: AgentSpec) -> tuple[Member, bool]:
-        """An agent for a task, and whether it was ready; waits for its turn.
+        """An agent for a task, and whether it was there already; waits for its turn.
 
         Raises:
             UnfitError: agents of that kind cannot serve tasks.
@@ -86,13 +86,14 @@ class Pool:
             member.state = "busy"
             if await self._is_trusted(member, run_id):
                 break
+        ready = not waited or member.uses > 0
         member.uses += 1
         member.run_id, member.checked = run_id, False
         self._tasks += 1
-        self._hits, self._misses = self._hits + (not waited), self._misses + waited
+        self._hits, self._misses = self._hits + ready, self._misses + (not ready)
         if self.settings.max_agent_uses == 1:
             self._spawn(self._replace_soon(kind, spec))
-        return member, not waited
+        return member, ready
 
     def release(self, member: Member) -> None:
         """Its task is over: clean the agent for the next one, or let it go."""

@@ -130,6 +130,19 @@ def python_root() -> Root:
     return root
 
 
+def shellless_root() -> Root:
+    """The Python root without any shell."""
+    root = python_root()
+    del root.files["bin/busybox"]
+    root.links = {path: aim for path, aim in root.links.items() if not path.startswith("bin/")}
+    return root
+
+
+def static_root() -> Root:
+    """Nothing but one static program, called `true`: no shell, no Python."""
+    return Root(files={"true": busybox_root().files["bin/busybox"]}, changes=['ENTRYPOINT ["/true"]'])
+
+
 def _base_variables() -> dict[str, str]:
     return {"base": sys.base_prefix, "platbase": sys.base_exec_prefix, "installed_base": sys.base_prefix}
 

@@ -30,7 +30,6 @@ _VAIN_LOOKS = 3
 # Less CPU time than this part of the time that went by is no activity: programs that wait wake up at times.
 _IDLE = 0.01
 _FIGURES = tuple(field.name for field in fields(Usage) if field.name != "sampled")
-_COUNTERS = ("network_in", "network_out", "block_read", "block_write")
 
 
 def look_pauses() -> Iterator[float]:
@@ -127,8 +126,7 @@ class AgentMonitor:
     # -- while it runs --------------------------------------------------------------------------------
 
     def _watch(self, since: float) -> None:
-        placement = self._backend.placement(self._agent)
-        tally = self._tally = _Tally(fresh=placement is None or not placement.reused)
+        tally = self._tally = _Tally()
         silence = self._silence = _Silence(self._silence_limit, since)
         self._task = asyncio.create_task(self._follow(tally, silence), name=f"monitor-{self._agent}")
 
@@ -145,7 +143,7 @@ class AgentMonitor:
         """Every sample; False if the backend has none."""
         async with aclosing(self._backend.samples(self._agent)) as samples:
             async for sample in samples:
-                series.add(self._clock.monotonic() - self._began, sample, fresh=tally.fresh)
+                series.add(self._clock.monotonic() - self._began, sample)
                 tally.add(sample)
                 self._listen_for(silence, sample)
         return tally.seen
@@ -206,11 +204,9 @@ class AgentMonitor:
 
 
 class _Tally:
-    """Adds up what samples say. `fresh`: the agent's counters began with this attempt."""
+    """Adds up what samples say."""
 
-    def __init__(self, *, fresh: bool) -> None:
-        self.fresh = fresh
-        self._first: Sample | None = None
+    def __init__(self) -> None:
         self._last: Sample | None = None
         self._peak = 0
 
@@ -219,25 +215,24 @@ class _Tally:
         return self._last is not None
 
     def add(self, sample: Sample) -> None:
-        self._first = self._first or sample
         if self._last is None or sample.cpu_seconds >= self._last.cpu_seconds:
             self._last = sample  # a tree of processes may shrink, and its account with it
-        highest = sample.memory_peak if self.fresh else None
-        self._peak = max(self._peak, sample.memory, highest or 0)
+        self._peak = max(self._peak, sample.memory, sample.memory_peak or 0)
 
     @property
     def usage(self) -> Usage:
-        if self._first is None or self._last is None:
+        last = self._last
+        if last is None:
             return Usage()
-        # Of an agent that served others before, only what came after the first look is surely this one's.
-        before = None if self.fresh else self._first
-        since = {name: _since(name, before, self._last) for name in ("cpu_seconds", *_COUNTERS)}
-        return Usage(**since, memory_peak=self._peak, sampled=True)
-
-
-def _since(name: str, before: Sample | None, last: Sample) -> Any:
-    value, base = getattr(last, name), getattr(before, name, None) or 0
-    return None if value is None else round(max(0, value - base), 6)
+        return Usage(
+            cpu_seconds=round(last.cpu_seconds, 6),
+            memory_peak=self._peak,
+            network_in=last.network_in,
+            network_out=last.network_out,
+            block_read=last.block_read,
+            block_write=last.block_write,
+            sampled=True,
+        )
 
 
 class _Silence:

@@ -25,17 +25,11 @@ class Series:
         self._width = 1
         self._last: Sample | None = None
 
-    def add(self, seconds: float, sample: Sample, *, fresh: bool = True) -> None:
-        """Take a sample in.
-
-        Args:
-            seconds: since the start of the attempt.
-            sample: what was seen.
-            fresh: whether the agent's counters began with the attempt.
-        """
+    def add(self, seconds: float, sample: Sample) -> None:
+        """Take in what was seen so many seconds after the start of the attempt."""
         row = (
             round(seconds, 3),
-            round(1000 * self._cores(seconds, sample, fresh=fresh), 1),
+            round(1000 * self._cores(seconds, sample), 1),
             sample.memory,
             sample.network_in,
             sample.network_out,
@@ -55,10 +49,10 @@ class Series:
         rows = [*self._rows, _merged(self._pending)] if self._pending else self._rows
         return {"every": float(self._width), "rows": [list(row) for row in rows]} if rows else None
 
-    def _cores(self, seconds: float, sample: Sample, *, fresh: bool) -> float:
+    def _cores(self, seconds: float, sample: Sample) -> float:
         """How many CPUs it kept busy since the sample before."""
         if self._last is None:
-            return sample.cpu_seconds / seconds if fresh and seconds > _TOO_SOON else 0.0
+            return sample.cpu_seconds / seconds if seconds > _TOO_SOON else 0.0
         passed = (sample.time - self._last.time).total_seconds()
         return max(0.0, sample.cpu_seconds - self._last.cpu_seconds) / passed if passed > 0 else 0.0
 

@@ -47,14 +47,6 @@ def test_a_first_sample_right_after_the_start_says_nothing_about_the_cpus() -> N
     assert found is not None and found["rows"][0][1] == 0.0
 
 
-def test_of_an_agent_that_served_others_the_first_sample_says_nothing_about_the_cpus() -> None:
-    series = Series()
-    series.add(1.0, sample(1.0, 500.0), fresh=False)
-    series.add(2.0, sample(2.0, 500.25), fresh=False)
-    found = series.to_json()
-    assert found is not None and [row[1] for row in found["rows"]] == [0.0, 250.0]
-
-
 def test_an_account_that_shrinks_is_no_negative_use() -> None:
     found = series_of((1, 5.0, 1), (2, 3.0, 1)).to_json()
     assert found is not None and found["rows"][1][1] == 0.0

@@ -34,6 +34,7 @@ _PARTS = {
 }
 _INKS = {"run": "success", "other": "faint", "cleanup": "faint", "approval": "warning", "delay": "warning"}
 _SHORT = {"other": "engine"}
+_WIDTH = 78
 _BAR = 30
 _LEAST = 0.001  # seconds; what took less is not worth a line
 _LINKS_SHOWN = 20
@@ -83,7 +84,7 @@ def _header(found: Profile) -> None:
     waited = f", after {_seconds(found.waited)} of waiting to start" if found.waited >= 0.05 else ""
     out.line(f"  took {_seconds(found.duration)}{waited}")
     if not found.profiled:
-        out.line("  no samples of its containers: `enable_profiling: true` in its config records them")
+        out.line("  no samples of its containers: `enable_profiling: true` records them")
 
 
 def _section(title: str) -> None:
@@ -187,9 +188,11 @@ def _bottlenecks(found: Profile) -> None:
     if found.recommendations:
         _section("what would help")
     for advice in found.recommendations:
+        where = f"{clean(advice.component)}: {clean(advice.setting)}"
         now = f" (now {clean(advice.present)})" if advice.present is not None else ""
-        change = out.paint(f"{clean(advice.setting)}: {clean(advice.proposed)}", "success")
-        out.write(f"  {clean(advice.component)}: {change}{now}\n")
+        change = f"{out.paint(clean(advice.proposed), 'success')}{now}"
+        fits = len(where) + len(advice.proposed) + len(now) <= _WIDTH - 4
+        out.write(f"  {where}: {change}\n" if fits else f"  {where}:\n          {change}\n")
         _wrapped(advice.evidence, "          ")
     if not found.bottlenecks and not found.recommendations:
         _section("no bottlenecks found")
@@ -198,7 +201,7 @@ def _bottlenecks(found: Profile) -> None:
 def _wrapped(text: str, indent: str) -> None:
     import textwrap
 
-    for line in textwrap.wrap(clean(text), 78 - len(indent)):
+    for line in textwrap.wrap(clean(text), _WIDTH - len(indent)):
         out.line(f"{indent}{line}")
 
 

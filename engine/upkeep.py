@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from engine.history.lease import Holder as Holder
     from engine.history.log_format import LogLine as LogLine
+    from engine.history.log_index import LogIndex as LogIndex
     from engine.history.log_reader import LogReader as LogReader
     from engine.history.records import RunRecord
     from engine.settings import Settings
@@ -48,6 +49,14 @@ def open_log(settings: Settings, log: str) -> LogReader:
     from engine.history.logs import log_file
 
     return LogReader(log_file(settings.logs, log))
+
+
+def open_log_index(settings: Settings, log: str) -> LogIndex:
+    """Random access to the log of an attempt, by the `log` of its record."""
+    from engine.history.log_index import LogIndex
+    from engine.history.logs import log_file
+
+    return LogIndex(log_file(settings.logs, log))
 
 
 def holder(settings: Settings) -> Holder | None:

@@ -18,11 +18,13 @@ from engine.backends import instance_id, make_backend
 from engine.errors import BackendError, UnavailableError
 from engine.facade import open_history
 from engine.history.lease import Lease
+from engine.service.control import ask
 from engine.settings import Settings
 
 if TYPE_CHECKING:
     from engine.agents.backend import AgentInfo as AgentInfo
     from engine.agents.backend import Backend, Sample
+    from engine.agents.backend import PoolReport as PoolReport
 
 # Two samples take a second; an engine that is slower than this is not waited for.
 _PATIENCE = 4.0
@@ -91,6 +93,19 @@ async def take_inventory(settings: Settings, *, measured: bool = False) -> Inven
 
     problems = await _ask_each(settings, look)
     return Inventory(sorted(agents, key=_age), loads, problems)
+
+
+async def live_pools(settings: Settings) -> list[PoolReport]:
+    """The warm pools of the engine that holds the home at this moment; none without one."""
+    if Lease.holder(settings.home) is None:
+        return []
+    from engine.agents.backend import PoolReport
+
+    try:
+        answer = await ask(settings.home, {"command": "pools"})
+    except UnavailableError:
+        return []  # it is just coming or going
+    return [PoolReport(**{**pool, "images": tuple(pool["images"])}) for pool in answer["pools"]]
 
 
 async def find_orphans(settings: Settings) -> tuple[list[Orphan], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +16,7 @@ from engine.events import RunStatus
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from engine.agents.backend import AgentInfo, BackendFacts, Sample
+    from engine.agents.backend import AgentInfo, BackendFacts, PoolReport, Sample
     from engine.assembly import Parts
     from engine.history.reader import Reader
     from engine.history.records import AttemptRecord, RunRecord
@@ -232,6 +232,11 @@ class Engine:
         await self._parts.orchestrator.wait(run_id)
         return await self.history.run(run_id)
 
+    def pools(self) -> list[PoolReport]:
+        """The warm pools of this engine; none where the backend has none."""
+        pools = self._parts.services.pools
+        return pools.reports() if pools is not None else []
+
     async def kept_agents(self, ref: str | None = None) -> list[KeptAgent]:
         """Agents that were kept and still exist, of one run or of all, oldest first."""
         run_id = None if ref is None else (await self.history.run(ref)).id
@@ -364,6 +369,8 @@ class Engine:
             case "delete":
                 await self.delete_runs([str(run_id) for run_id in request.get("runs", ())])
                 return {}
+            case "pools":
+                return {"pools": [asdict(report) for report in self.pools()]}
             case "status":
                 return {
                     "pid": os.getpid(),

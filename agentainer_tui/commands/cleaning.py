@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from argparse import Namespace
 from collections.abc import Sequence, Set
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.commands.confirming import may_delete
@@ -17,19 +17,23 @@ from agentainer_tui.commands.runs import moment
 from agentainer_tui.text import counted, size
 from engine.clock import isoformat
 from engine.facade import KeptAgent, open_history
-from engine.inventory import find_orphans, take_inventory
+from engine.inventory import find_orphans, live_pools, take_inventory
 from engine.upkeep import kept_agents, remove_agents
 
 if TYPE_CHECKING:
     from engine.facade import AttemptRecord, Settings
-    from engine.inventory import AgentInfo, AgentLoad, Inventory, Orphan
+    from engine.inventory import AgentInfo, AgentLoad, Inventory, Orphan, PoolReport
 
 
 def agents(options: Namespace) -> int:
     """`agentainer agents`: containers and processes of this home, what they use, whether they were kept."""
     if options.orphans:
         return _orphans(options)
-    found, kept = run_async(_agents(settings_of(options)))
+    settings = settings_of(options)
+    pools = run_async(live_pools(settings))
+    if options.pools:
+        return _pools(pools, as_json=options.json)
+    found, kept = run_async(_agents(settings))
     for problem in found.problems:
         err.line(f"agentainer: {problem}")
     if options.json:
@@ -50,7 +54,29 @@ def agents(options: Namespace) -> int:
             ),
             status=4,
         )
+    if pools and not options.json:
+        out.line()
+        _pools(pools, as_json=False)
     return 0
+
+
+def _pools(pools: Sequence[PoolReport], *, as_json: bool) -> int:
+    """The warm pools of the live engine."""
+    if as_json:
+        print_json([asdict(pool) for pool in pools])
+    elif not pools:
+        err.line("there are no warm pools: no engine that has one is running on this home")
+    else:
+        head = ("POOL", "MODE", "SIZE", "BUSY", "IDLE", "WAITING", "TASKS", "REUSED", "NOTE")
+        print_table(head, map(_pool_row, pools))
+    return 0
+
+
+def _pool_row(pool: PoolReport) -> tuple[str, ...]:
+    reused = f"{100 * pool.hits / pool.tasks:.0f} %" if pool.tasks else "-"
+    size = f"{pool.size} of {pool.min_size}-{pool.max_size}"
+    counts = map(str, (pool.busy, pool.idle, pool.waiting, pool.tasks))
+    return pool.name, pool.mode or "-", size, *counts, reused, pool.note
 
 
 def _orphans(options: Namespace) -> int:

@@ -225,7 +225,11 @@ def _keeping_verbs(verb: Any) -> None:
     _deletion_options(cleanup)
     _backend_option(cleanup)
     agents = verb("agents", "the agents (containers or processes) that exist now")
-    agents.add_argument(
+    which = agents.add_mutually_exclusive_group()
+    which.add_argument(
+        "--pools", action="store_true", help="only the warm pools of the engine that runs on this home"
+    )
+    which.add_argument(
         "--orphans",
         action="store_true",
         help="only those that belong to nothing any more: to no run of this home, or to homes that are gone",

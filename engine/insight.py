@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING
 
 from engine.clock import parse_time
 from engine.history.figures import Scope
-from engine.metrics.aggregate import (
-    Aggregate,
-    Bucket,
-    ErrorClass,
-    Period,
-    StepFigures,
-    aggregate,
-    by_workflow,
-)
+from engine.metrics.aggregate import Period, aggregate, by_workflow
+from engine.metrics.aggregate_records import Aggregate, Bucket, ErrorClass, StepFigures
 from engine.metrics.distribution import Distribution
 from engine.metrics.periods import cut, parse_since
 from engine.metrics.prometheus import exposition

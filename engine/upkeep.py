@@ -220,7 +220,8 @@ async def delete_runs(settings: Settings, run_ids: Sequence[str]) -> None:
         async with await Journal.open(settings.database) as journal:
             for run_id in run_ids:
                 await delete_run(journal, settings.logs, run_id, artifacts=settings.artifacts)
-            await give_back_space(journal)
+            while await give_back_space(journal):
+                pass
     finally:
         lease.release()
 

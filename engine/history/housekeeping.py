@@ -19,13 +19,13 @@ _log = logging.getLogger("agentainer")
 
 _FIRST_DELAY = 5.0
 _INTERVAL = 3600.0
-_BITE = 10
+_BITE = 50
 
 # Of the time at most this part, so that runs do not notice.
 _SPARING = 10
 
 # What an engine that lives for seconds only does at its end, so that old runs go in such homes, too.
-_AT_THE_END = 10
+_AT_THE_END = 20
 
 
 class Housekeeper:
@@ -72,7 +72,11 @@ class Housekeeper:
             gone += len(deleted)
             await give_back_space(self._journal)
             if most is None:
-                await self._clock.sleep(_SPARING * (self._clock.monotonic() - begun))
+                await self._rest(begun)
+        begun = self._clock.monotonic()
+        while most is None and await give_back_space(self._journal):
+            await self._rest(begun)
+            begun = self._clock.monotonic()
         if gone:
             _log.info("%d old runs deleted (keep_days, keep_runs)", gone)
         return gone
@@ -88,6 +92,9 @@ class Housekeeper:
             except Exception:
                 _log.exception("old runs could not be deleted")
             pause = _INTERVAL
+
+    async def _rest(self, begun: float) -> None:
+        await self._clock.sleep(_SPARING * (self._clock.monotonic() - begun))
 
     async def _delete(self, run_id: str) -> bool:
         try:

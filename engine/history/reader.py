@@ -20,6 +20,7 @@ from engine.events import TERMINAL_RUN, Event, RunStatus
 from engine.history import expiry, figures, recall, rows, statistics
 from engine.history.connection import ReadConnection, Snapshot
 from engine.history.figures import PeriodRows, RunRows, Scope
+from engine.history.lookup import find
 from engine.history.projection import EVENT_COLUMNS, event_from_row
 from engine.history.records import (
     AttemptRecord,
@@ -39,9 +40,6 @@ def utc_now() -> datetime:
 
 
 _UNFINISHED = tuple(status.value for status in RunStatus if status not in TERMINAL_RUN)
-
-# Candidates named when a run's prefix fits several.
-_CANDIDATES = 8
 
 
 class Reader:
@@ -103,7 +101,7 @@ class Reader:
             UsageError: no run, or several; names the candidates.
         """
         async with self._connection.snapshot() as snapshot:
-            return await _find(snapshot, ref)
+            return await find(snapshot, ref)
 
     async def expired(
         self, *, before: str | None = None, keep: int | None = None, limit: int | None = None
@@ -220,7 +218,7 @@ class Reader:
             UsageError: as `run`.
         """
         async with self._connection.snapshot() as snapshot:
-            run = await _find(snapshot, ref)
+            run = await find(snapshot, ref)
             steps = await snapshot.fetch(
                 f"SELECT {rows.STEP} FROM steps WHERE run_id = ? {_IN_ORDER}", (run.id,)
             )
@@ -355,37 +353,6 @@ _FAMILY = (
 
 # Higher than any sequence or item number.
 _BEYOND = 2**63 - 1
-
-
-async def _find(snapshot: Snapshot, ref: str) -> RunRecord:
-    if ref == "last":
-        found = await snapshot.fetch(
-            f"SELECT {rows.RUN} FROM runs WHERE parent_run_id IS NULL ORDER BY seq DESC LIMIT 1"
-        )
-    else:
-        # The exact id first: it may be the beginning of another.
-        found = await snapshot.fetch(
-            f"SELECT {rows.RUN} FROM runs WHERE id >= ? AND id < ? ORDER BY id != ?, seq DESC LIMIT ?",
-            (ref, f"{ref}\U0010ffff", ref, _CANDIDATES + 1),
-        )
-    runs = [rows.run_record(row) for row in found]
-    if len(runs) == 1 or (runs and runs[0].id == ref):
-        return runs[0]
-    raise await _not_one(snapshot, ref, runs)
-
-
-async def _not_one(snapshot: Snapshot, ref: str, runs: list[RunRecord]) -> UsageError:
-    if runs and ref:
-        listed, message = runs, f"{ref!r} is the beginning of several run ids"
-    else:
-        newest = await snapshot.fetch(f"SELECT {rows.RUN} FROM runs ORDER BY seq DESC LIMIT {_CANDIDATES}")
-        listed = [rows.run_record(row) for row in newest]
-        message = "a run is named by the beginning of its id" if not ref else f"there is no run {ref!r}"
-    if not listed:
-        return UsageError(f"there is no run {ref!r}: nothing has been run yet", hint="see 'agentainer run'")
-    lines = [f"{run.id}  {run.workflow}  {run.status}  {run.created_at}" for run in listed[:_CANDIDATES]]
-    more = ["…"] if len(listed) > _CANDIDATES else []
-    return UsageError(message, hint="\n  ".join([f"runs, newest first, or {'last'!r}:", *lines, *more]))
 
 
 class _Attempts:

@@ -59,22 +59,24 @@ async def _delete(journal: Journal, logs: Path, run_id: str, artifacts: Path) ->
     await journal.maintain(lambda connection: _delete_rows(connection, run_id))
 
 
-async def give_back_space(journal: Journal) -> None:
-    """Give some of the room that deleted rows had back to the file system.
+async def give_back_space(journal: Journal) -> bool:
+    """Give some of the room that deleted rows had back to the file system; returns whether there is more.
 
     Does nothing in a database that was made before it could do so: `compact` makes it able to.
 
     Raises:
         HistoryError: the database could not be changed.
     """
-    await journal.maintain(_give_back_space)
+    return await journal.maintain(_give_back_space)
 
 
-def _give_back_space(connection: sqlite3.Connection) -> None:
+def _give_back_space(connection: sqlite3.Connection) -> bool:
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     for _ in range(min(free, _PAGES)):
         # The module takes one step of a statement without columns, and a step is a page.
         connection.execute("PRAGMA incremental_vacuum(1)")
+    (left,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return bool(0 < left < free)
 
 
 def _deletable_family(connection: sqlite3.Connection, run_id: str) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from engine.clock import parse_time
-from engine.metrics.aggregate import JUDGED, Aggregate
+from engine.metrics.aggregate_records import JUDGED, Aggregate
 
 Labels = tuple[tuple[str, str], ...]
 Samples = Iterable[tuple[str, Labels, float]]

@@ -176,12 +176,12 @@ async def test_room_is_given_back_to_the_file_system(home: Home) -> None:
 
 
 async def test_an_engine_tidies_up_from_opening_to_closing(home: Home) -> None:
-    for number in range(15):
+    for number in range(25):
         await home.run(f"run{number:02}", 100)
     keeper = home.keeper(keep_days=9)
     keeper.open()
     await keeper.close()  # at once: it still does its share
-    assert await home.left() == [f"run{number:02}" for number in range(10, 15)]
+    assert await home.left() == [f"run{number:02}" for number in range(20, 25)]
 
 
 ages = st.lists(

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.clock import isoformat
-from engine.metrics.aggregate import Aggregate, Period, aggregate, by_workflow
+from engine.metrics.aggregate import Period, aggregate, by_workflow
+from engine.metrics.aggregate_records import Aggregate
 from engine.metrics.periods import cut
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine.metrics.aggregate import Aggregate
+from engine.metrics.aggregate_records import Aggregate
 from engine.metrics.distribution import Distribution
 from engine.metrics.prometheus import exposition
 

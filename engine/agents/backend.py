@@ -448,7 +448,8 @@ class Backend(Protocol):
         """What a running agent uses, about every second until it ends or the iterator is closed.
 
         Nothing at all where the backend cannot tell. Costs something only while it is iterated over, and no
-        more where several do so. Close it (`contextlib.aclosing`) when it is no longer wanted.
+        more where several do so. Close it (`contextlib.aclosing`) when it is no longer wanted. In a warm
+        agent only what is the task's own counts, and what cannot be told apart is not known.
         """
         ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from datetime import timedelta
 
@@ -51,8 +50,7 @@ class Housekeeper:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-            with contextlib.suppress(HistoryError):
-                await self.sweep(_AT_THE_END)
+            await self._sweep(_AT_THE_END)
 
     async def sweep(self, most: int | None = None) -> int:
         """Delete what has had its time, `most` runs at most; returns how many went.
@@ -85,13 +83,17 @@ class Housekeeper:
         pause = _FIRST_DELAY
         while True:
             await self._clock.sleep(pause)
-            try:
-                await self.sweep()
-            except HistoryError as error:
-                _log.warning("old runs could not be deleted: %s", error)
-            except Exception:
-                _log.exception("old runs could not be deleted")
+            await self._sweep()
             pause = _INTERVAL
+
+    async def _sweep(self, most: int | None = None) -> None:
+        """Sweep; what goes wrong must neither end an engine nor keep it from closing."""
+        try:
+            await self.sweep(most)
+        except HistoryError as error:
+            _log.warning("old runs could not be deleted: %s", error)
+        except Exception:
+            _log.exception("old runs could not be deleted")
 
     async def _rest(self, begun: float) -> None:
         await self._clock.sleep(_SPARING * (self._clock.monotonic() - begun))
@@ -101,6 +103,9 @@ class Housekeeper:
             await delete_run(self._journal, self._settings.logs, run_id, artifacts=self._settings.artifacts)
         except UsageError:
             return False  # something of it is needed again by now
+        except HistoryError as error:
+            _log.warning("old run %s could not be deleted: %s", run_id, error)
+            return False
         await asyncio.sleep(0)
         return True
 

@@ -31,8 +31,8 @@ async def delete_run(journal: Journal, logs: Path, run_id: str, *, artifacts: Pa
     """Delete a run that is over, and its child runs: events, views, documents no other has, logs, artifacts.
 
     Raises:
-        UsageError: there is no such run, it is not over, it or a child kept agents that are still there, or
-            it is the child of another that stays. Nothing was deleted.
+        UsageError: there is no such run, it is not over, it is the child of another that stays, or it or a
+            child is being retried or kept agents that are still there. Nothing was deleted.
         HistoryError: the database or the files could not be changed.
     """
     log_file(logs, run_id)  # refuses an id that is a path, before anything else
@@ -117,6 +117,10 @@ def _require_deletable(connection: sqlite3.Connection, run_id: str) -> None:
             f"run {run_id} still has {kept} kept agents, which only its history leads to",
             hint=f"remove them first: agentainer cleanup {run_id}",
         )
+    # What it takes over it may take much later, as the child runs that failed there.
+    retries = connection.execute("SELECT id, status FROM runs WHERE retry_of = ?", (run_id,)).fetchall()
+    if live := [retry for retry, status in retries if status not in TERMINAL_RUN]:
+        raise UsageError(f"run {run_id} is being retried by run {live[0]}, which takes results from it")
 
 
 def _delete_some(connection: sqlite3.Connection, run_id: str) -> bool:

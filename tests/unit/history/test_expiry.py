@@ -184,6 +184,20 @@ async def test_an_engine_tidies_up_from_opening_to_closing(home: Home) -> None:
     assert await home.left() == [f"run{number:02}" for number in range(20, 25)]
 
 
+async def test_what_cannot_be_deleted_keeps_nothing_else_and_nobody_waiting(home: Home) -> None:
+    for number in range(3):
+        await home.run(f"run{number}", 100)
+    home.settings.logs.mkdir()
+    (home.settings.logs / "run0").write_text("not a directory")
+    keeper = home.keeper(keep_days=9)
+    keeper.open()
+    await keeper.close()
+    assert await home.left() == ["run0", "run2"]
+    (home.settings.logs / "run0").unlink()
+    assert await home.keeper(keep_days=9).sweep() == 1
+    assert await home.left() == ["run2"]
+
+
 ages = st.lists(
     st.tuples(st.sampled_from("ab"), st.floats(0, 200), st.sampled_from(["completed", "failed", ""])),
     max_size=12,

@@ -85,6 +85,22 @@ async def test_a_run_with_kept_agents_stays_until_they_are_removed(
     assert await reader.runs() == []
 
 
+async def test_a_run_that_is_being_retried_stays_until_that_is_over(
+    journal: Journal, reader: Reader, tmp_path: Path
+) -> None:
+    link = {"run_id": "aaaa", "step_id": "one", "attempt": 1}
+    await journal.record(*Story("aaaa").whole())
+    await journal.record(*Story("bbbb").whole(parent=link))
+    retry = Story("cccc").whole(retry_of="bbbb")
+    await journal.record(*retry[:-1])
+    with pytest.raises(UsageError, match="run bbbb is being retried by run cccc"):
+        await delete_run(journal, tmp_path / "logs", "aaaa", artifacts=tmp_path / "artifacts")
+    assert len(await reader.runs()) == 3
+    await journal.record(retry[-1])
+    await delete_run(journal, tmp_path / "logs", "aaaa", artifacts=tmp_path / "artifacts")
+    assert [run.id for run in await reader.runs()] == ["cccc"]
+
+
 async def test_a_hostile_run_id_is_no_path(journal: Journal, tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     for run_id in ("../precious", "..", "", "a/../../precious", "/etc"):

@@ -235,7 +235,7 @@ def test_params_that_inputs_do_not_give_are_missed_at_load(tmp_path: Path) -> No
 
 
 def test_problems_of_linking_stand_beside_the_warnings_of_the_document(tmp_path: Path) -> None:
-    write(tmp_path, a=runs("A", "x", head="config: {enable_profiling: true}\n"))
+    write(tmp_path, a=runs("A", "x", head="metadata: {a-b: 1, a_b: 2}\n"))
     loaded = load_linked(tmp_path / "a.yaml")
     assert [one.line for one in loaded.problems] == [2, 4]
 

@@ -299,32 +299,21 @@ def test_document_of_the_code_dialect() -> None:
     assert process.condition.evaluate({"a": {"b": 1}}).value
 
 
-def test_fields_that_are_not_honoured_yet_are_warnings_with_a_place() -> None:
-    loaded = load_text(
-        """\
-name: later
-config:
-  enable_profiling: true
-steps:
-  - id: a
-    command: run
-    type: parallel
-    execution_mode: pooled
-    pool_config: {min_size: 1, max_size: 3, idle_timeout: 5m, max_agent_uses: 4, warm_up: true}
-    resource_limits: {gpu_limit: 1}
-  - {id: b, command: run, pool_config: {min_size: 1}}
-"""
-    )
+def test_a_pool_without_its_mode_is_a_warning_with_a_place() -> None:
+    loaded = load_text("name: x\nsteps:\n  - {id: b, command: run, pool_config: {min_size: 1}}\n")
     found = [str(problem) for problem in loaded.problems]
     assert found == [
-        "<text>:3:3: warning: `enable_profiling` is read but not honoured in this version: "
-        "nothing is profiled",
-        "<text>:8:5: warning: `execution_mode` is read but not honoured in this version: "
-        "each task gets a new agent",
-        "<text>:11:27: warning: `pool_config` is read but not honoured in this version: "
-        "each task gets a new agent",
+        "<text>:3:27: warning: `pool_config` has no effect without `execution_mode: pooled`: each task gets "
+        "a new agent"
     ]
     assert loaded.require().warnings == tuple(found)
+    assert loaded.require().steps["b"].pool is None
+
+
+def test_profiling_is_asked_for_in_the_configuration() -> None:
+    document = "name: x\nconfig: {enable_profiling: true}\nsteps: [{id: a, command: run}]"
+    assert load_text(document).require().profiling
+    assert not load_text("name: x\nsteps: [{id: a, command: run}]").require().profiling
 
 
 def test_metadata_that_would_be_one_variable_is_a_warning() -> None:

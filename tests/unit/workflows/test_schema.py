@@ -89,6 +89,8 @@ params:
 state: {anything: [1, {a: null}]}
 metadata: {team: data, version: 1.5}
 env_file: [.env, ../more.env]
+pools:
+  warm: {min_size: 1, max_size: 2}
 secrets: [TOKEN, {name: KEY, env: MY_KEY}, {name: CERT, file: ./cert.pem}]
 steps:
   - id: a
@@ -115,7 +117,7 @@ steps:
   - id: p
     type: parallel
     depends_on: [a, B]
-    steps: [{id: m, command: x, max_workers: 1, type: parallel, dynamic: true}]
+    steps: [{id: m, command: x, max_workers: 1, type: parallel, dynamic: true, pool: warm}]
   - id: d
     depends_on: p
     decision_node:

@@ -197,7 +197,7 @@ def test_settings_that_only_a_document_of_its_own_can_have_are_warnings() -> Non
 def test_warnings_of_an_inline_workflow_are_those_of_its_parent() -> None:
     plan = plan_of(
         "name: x\nsteps:\n  - id: s\n    workflow:\n      steps:\n"
-        "        - {id: a, command: run, execution_mode: pooled}\n"
+        "        - {id: a, command: run, pool_config: {}}\n"
     )
     (warning,) = plan.warnings
     assert warning.startswith("flows/w.yaml:6:")

@@ -73,12 +73,14 @@ def advise_starts(step: StepProfile, surroundings: Surroundings) -> Iterator[Rec
     evidence = (
         f"{len(cold)} agents took {seconds(average)} each to make and start, their tasks ran "
         f"{seconds(ran / len(cold))} each"
+        if len(cold) > 1
+        else f"its agent took {seconds(average)} to make and start, its task ran {seconds(ran)}"
     )
     name = f"step {step.id}"
     if settings.pool is None and len(cold) >= _TASKS_FOR_A_POOL and starting >= ran / 2:
         yield Recommendation(name, "execution_mode", "standard", "pooled", evidence)
     elif settings.pool is None and settings.network == "default" and average >= _SLOW_START:
-        yield Recommendation(name, "network", "default", "run (or none)", evidence)
+        yield Recommendation(name, "network", "default", "run", evidence)
 
 
 def advise_images(step: StepProfile, surroundings: Surroundings, lost: float) -> Recommendation | None:

@@ -30,6 +30,7 @@ _SHARE = 0.1
 _SECONDS = 0.5
 # Starting up is a matter of many tasks: it is looked at above this share.
 _STARTING_SHARE = 0.2
+_STARTING = ("create", "start")
 _STRAGGLER = 2.0
 _FEWEST_ITEMS = 3
 _BUSY_DISK = 20e6  # bytes a second
@@ -116,25 +117,34 @@ def _queues(profile: Profile, surroundings: Surroundings) -> Iterator[Finding]:
 
 
 def _starts(profile: Profile, surroundings: Surroundings) -> Iterator[Finding]:
-    """Making and starting agents took a good part of the time."""
-    by_step = _on_path(profile, "create", "start")
+    """Making and starting agents took a good part of the time, or of what others waited for."""
+    by_step = _on_path(profile, *_STARTING)
+    own = sum(by_step.values())
+    for key, queued in _on_path(profile, "queue").items():
+        by_step[key] = by_step.get(key, 0.0) + queued * _starting_share(_step(profile, key))
     lost = sum(by_step.values())
     if not _matters(profile, lost, _STARTING_SHARE):
         return
     count = sum(
-        1
+        any(attempt.parts.get(part) for part in _STARTING)
         for step in profile.steps
-        for one in step.attempts
-        if one.parts.get("start") or one.parts.get("create")
+        for attempt in step.attempts
     )
+    others = f", and waiting for the starts of others {seconds(lost - own)}" if lost - own >= 0.01 else ""
     evidence = (
-        f"on the critical path making and starting agents took {_of_run(profile, lost)}; "
+        f"on the critical path making and starting agents took {_of_run(profile, own)}{others}; "
         f"{count} were started in all"
     )
     yield _bottleneck(profile, "wait", "starts of agents", lost, evidence), None
     for key in by_step:
         for recommendation in advise_starts(_step(profile, key), surroundings):
             yield None, recommendation
+
+
+def _starting_share(step: StepProfile) -> float:
+    """How much of the work of its tasks, which others of its tasks waited for, is their start."""
+    work = sum(seconds for part, seconds in step.parts.items() if part not in ("queue", "backoff"))
+    return sum(step.parts.get(part, 0.0) for part in _STARTING) / work if work > 0.0 else 0.0
 
 
 def _images(profile: Profile, surroundings: Surroundings) -> Iterator[Finding]:

@@ -108,7 +108,8 @@ def attempt_pieces(attempt: AttemptSpan, begin: float, queued: float = 0.0) -> I
     """An attempt from `begin` to its end; `queued` seconds of its waiting lie before."""
     where = (attempt.run_id, attempt.step_id, attempt.item, attempt.number)
     phases = {**attempt.phases, "queue": attempt.phases.get("queue", 0.0) - queued}
-    start = attempt.end if attempt.started is None else min(attempt.started, attempt.end)
+    end = max(begin, attempt.end)
+    start = end if attempt.started is None else min(max(begin, attempt.started), end)
     # The engine's own work first: the journal and Redis are told before the agent is made.
     known = sum(max(0.0, phases.get(part, 0.0)) for part in _BEFORE_RUN)
     cursor = max(begin, start - known)
@@ -117,23 +118,23 @@ def attempt_pieces(attempt: AttemptSpan, begin: float, queued: float = 0.0) -> I
         until = min(start, cursor + max(0.0, phases.get(part, 0.0)))
         yield Piece(cursor, until, part, *where)
         cursor = until
-    yield Piece(cursor, max(cursor, start), "other", *where)
-    cursor = max(cursor, start)
+    yield Piece(cursor, start, "other", *where)
+    cursor = start
     if attempt.started is not None:
-        yield from _running(attempt, cursor, phases)
+        yield from _running(attempt, cursor, end, phases)
 
 
-def _running(attempt: AttemptSpan, cursor: float, phases: Mapping[str, float]) -> Iterator[Piece]:
-    """From its start to its end."""
+def _running(attempt: AttemptSpan, cursor: float, end: float, phases: Mapping[str, float]) -> Iterator[Piece]:
+    """From its start (`cursor`) to its end."""
     where = (attempt.run_id, attempt.step_id, attempt.item, attempt.number)
     collect = phases.get("collect", 0.0)
     # Of one that was taken over nobody measured how long it ran: as long as is left.
-    run = phases.get("run", max(0.0, attempt.end - cursor - collect))
+    run = phases.get("run", max(0.0, end - cursor - collect))
     for part, seconds in (("run", run), ("collect", collect)):
-        until = min(attempt.end, cursor + seconds)
+        until = min(end, cursor + max(0.0, seconds))
         yield Piece(cursor, until, part, *where, attempt.child_run if part == "run" else None)
         cursor = until
-    yield Piece(cursor, max(cursor, attempt.end), "other", *where)
+    yield Piece(cursor, end, "other", *where)
 
 
 def _adopted(unit: UnitSpan) -> frozenset[int]:

@@ -243,8 +243,11 @@ def _end_open(run: RunSpan, now: float) -> None:
         for unit in (step, *step.items):
             if unit.open:
                 unit.end = end
-            for attempt in unit.attempts:
-                if attempt.open:
+            for number, attempt in enumerate(unit.attempts):
+                if attempt.open and number < len(unit.attempts) - 1:
+                    # Its end is not in the journal, but another try began: it was over by then.
+                    attempt.end, attempt.open = unit.attempts[number + 1].created, False
+                elif attempt.open:
                     attempt.end = end
 
 

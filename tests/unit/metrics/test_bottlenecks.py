@@ -114,10 +114,25 @@ def test_many_starts_of_short_tasks_call_for_warm_agents() -> None:
     assert "5 agents took 1.00 s each" in found.recommendations[0].evidence
 
 
+def test_the_starts_of_items_that_others_wait_for_count_too() -> None:
+    """On the critical path there is one start only; what the last item waited for are the others."""
+    story = Story([{"id": "m", "type": "map"}])
+    story.note(0, EventType.STEP_STARTED, "m", old="pending", status="running")
+    story.note(0, EventType.STEP_EXPANDED, "m", values=list(range(10)))
+    for item in range(10):
+        over = story.attempt("m", float(item), {"start": 0.8, "run": 0.2}, item=item)
+        story.note(over, EventType.ITEM_FINISHED, "m", item, status="completed")
+    story.note(10, EventType.STEP_FINISHED, "m", old="running", status="completed")
+    found = judged(story.end(10), m=StepSettings(max_concurrency=1), max_tasks=4)
+    assert ("wait", "high", "starts of agents", 8.0) in told(found)
+    assert "0.80 s (8 % of the run), and waiting for the starts of others 7.20 s" in "".join(
+        one.evidence for one in found.bottlenecks
+    )
+    assert ("step m", "execution_mode", "standard", "pooled") in advice(found)
+
+
 def test_few_starts_call_for_a_network_that_is_there() -> None:
-    assert advice(judged(starts(2, 0.9, 0.2), m=StepSettings())) == [
-        ("step m", "network", "default", "run (or none)")
-    ]
+    assert advice(judged(starts(2, 0.9, 0.2), m=StepSettings())) == [("step m", "network", "default", "run")]
     assert advice(judged(starts(2, 0.9, 0.2), m=StepSettings(network="none"))) == []
     assert advice(judged(starts(5, 0.9, 0.2), m=StepSettings(pool="p"))) == []
 

@@ -32,6 +32,7 @@ EXIT_CODES = {
 }
 Begin = Callable[[Engine], Awaitable[str]]
 _PICTURE_LAG = 2.0
+_POLL = 0.5
 
 
 def execute(settings: Settings, begin: Begin, *, as_json: bool) -> int:
@@ -78,19 +79,39 @@ async def _run(engine: Engine, begin: Begin, interruptions: Interruptions) -> Ru
             for other in recovered:
                 if other in engine.active:
                     progress.note(f"run {other}, which was interrupted earlier, goes on; waiting for its end")
-                    await engine.wait(other)
+                    await _wait(engine, other, progress)
     return record
+
+
+async def _wait(engine: Engine, run_id: str, progress: Progress) -> None:
+    """Wait for the end of a run that is not shown; say when a step in it waits for an answer."""
+    told: set[tuple[str, str]] = set()
+    ending = asyncio.create_task(engine.wait(run_id))
+    try:
+        while not ending.done():
+            for gate in await engine.history.waiting_gates(run_id):
+                if (gate.run_id, gate.id) not in told:
+                    told.add((gate.run_id, gate.id))
+                    _ask(engine, progress, gate.run_id, gate.id)
+            await asyncio.wait({ending}, timeout=_POLL)
+        ending.result()
+    finally:
+        ending.cancel()
+        await asyncio.wait({ending})
+
+
+def _ask(engine: Engine, progress: Progress, run_id: str, step_id: str) -> None:
+    answers = f"{command(engine.settings, 'approve', run_id, step_id)}  (or reject)"
+    progress.note(f"{label(step_id, None)} waits for an answer, from another terminal: {answers}")
+    if is_terminal(sys.stderr):
+        err.write("\a")
 
 
 async def _watch(engine: Engine, run_id: str, progress: Progress) -> RunRecord:
     """Show the run until it has ended."""
 
     def ask(view: RunView, step: StepView) -> None:
-        words = [view.id, step.id]
-        answers = f"{command(engine.settings, 'approve', *words)}  (or reject)"
-        progress.note(f"{label(step.id, None)} waits for an answer, from another terminal: {answers}")
-        if is_terminal(sys.stderr):
-            err.write("\a")
+        _ask(engine, progress, view.id, step.id)
 
     begun = await engine.history.run(run_id)
     async with engine.subscribe(begun.seq - 1) as events:

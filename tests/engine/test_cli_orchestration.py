@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,19 @@ def test_a_run_is_answered_from_another_process_to_its_end(cli: CommandLine) -> 
     assert "deploy/copy#1  out | copying" in followed
     lines = [json.loads(line) for line in cli.run("logs", run_id, "deploy", "--json").stdout.splitlines()]
     assert [(line["run_id"], line["step_id"]) for line in lines] == [(child_id, "copy")]
+
+
+def test_a_run_that_waits_for_an_interrupted_one_says_what_that_one_waits_for(cli: CommandLine) -> None:
+    killed = cli.start("run", "two.yaml")
+    asked(killed, "two")
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    cli.write("short.yaml", "name: short\nsteps:\n  - {id: a, command: ['true']}\n")
+    live = cli.start("run", "short.yaml")
+    for step in ("one", "two"):
+        assert cli.run("approve", *asked(live, step)).returncode == 0
+    assert live.wait() == 0
+    assert {run["status"] for run in cli.json("history")} == {"completed"}
 
 
 def test_a_rejected_gate_fails_the_run_and_says_by_whom(cli: CommandLine) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import shutil
 import subprocess
 import sys
 
-from benchmarks import commands, history, journal, state, steps
+from benchmarks import commands, engine, history, journal, state, steps
 from benchmarks.figures import HEADER, Figure
 
 
@@ -27,11 +26,12 @@ def main() -> int:
     arguments = parser.parse_args()
     sources = [
         commands.command_figures(),
+        steps.process_figures(),
+        engine.engine_figures(),
         journal.journal_figures(),
-        history.history_figures(),
         state.state_figures(),
+        history.history_figures(),
     ]
-    sources.append(steps.process_figures())
     if docker_answers():
         from tests import docker_images
 
@@ -47,7 +47,7 @@ def main() -> int:
             if not arguments.json:
                 print(figure.line(), flush=True)
     if arguments.json:
-        print(json.dumps([dataclasses.asdict(figure) | {"ratio": figure.ratio} for figure in figures]))
+        print(json.dumps([figure.to_json() for figure in figures]))
     return 0
 
 

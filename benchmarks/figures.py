@@ -1,15 +1,23 @@
 """One measured figure, the floor measured beside it in the same run, and their table.
 
-Machines differ and drift: the ratio is what can be compared, the seconds are for orientation.
+Machines differ and drift: the ratio is what can be compared, the seconds are for orientation. Some targets
+are absolute all the same, because a person waits: they are meant for the machine of `docs/performance.md`.
 """
 
 from __future__ import annotations
 
+import atexit
+import dataclasses
+import os
+import shutil
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +28,9 @@ class Figure:
         name: what was measured.
         value: the median over the passes.
         floor_name, floor: the same job done without us.
-        unit: of both, `s` unless it is a rate.
+        unit: of both, `s` unless it is something else; one that ends in `/s` is a rate.
         target: what `value / floor` should not exceed (for a rate: not fall below); None = no target.
+        limit: what `value` itself should not exceed (for a rate: not fall below); None = no such target.
     """
 
     name: str
@@ -30,29 +39,44 @@ class Figure:
     floor: float
     unit: str = "s"
     target: float | None = None
+    limit: float | None = None
 
     @property
     def ratio(self) -> float:
         """`value / floor`."""
         return self.value / self.floor
 
+    @property
+    def met(self) -> bool | None:
+        """Whether its targets are met; None where it has none."""
+        wanted = [(self.ratio, self.target), (self.value, self.limit)]
+        sign = -1 if self.unit.endswith("/s") else 1
+        judged = [sign * found <= sign * bound for found, bound in wanted if bound is not None]
+        return all(judged) if judged else None
+
     def line(self) -> str:
         """The figure as a row."""
-        target = f"{self.target:.2f}" if self.target is not None else "-"
+        sign = ">=" if self.unit.endswith("/s") else "<="
+        targets = [f"{sign} {self.limit:,g} {self.unit}"] if self.limit is not None else []
+        targets += [f"{sign} {self.target:.2f}x"] if self.target is not None else []
+        verdict = {None: "", True: "met", False: "MISSED"}[self.met]
         return (
-            f"{self.name:<44} {self.value:>10.3f} {self.unit:<4} {self.floor_name:<34} "
-            f"{self.floor:>10.3f} {self.unit:<4} {self.ratio:>7.2f} {target:>7}"
-        )
+            f"{self.name:<46} {self.value:>10.3f} {self.unit:<7} {self.floor_name:<36} "
+            f"{self.floor:>10.3f} {self.ratio:>8.2f}  {', '.join(targets) or '-':<16} {verdict}"
+        ).rstrip()
+
+    def to_json(self) -> dict[str, Any]:
+        """The figure with what follows from it."""
+        return dataclasses.asdict(self) | {"ratio": self.ratio, "met": self.met}
 
 
-HEADER = (
-    f"{'what':<44} {'median':>10} {'':<4} {'floor':<34} {'median':>10} {'':<4} {'ratio':>7} {'target':>7}"
-)
+HEADER = f"{'what':<46} {'median':>10} {'':<7} {'floor':<36} {'median':>10} {'ratio':>8}  target"
 
 
 def interleaved(ours: Sequence[str], floor: Sequence[str], *, passes: int = 3) -> tuple[float, float]:
     """Median seconds of `passes` runs of each command, in turns so that a drift of the machine hits both."""
     timings: tuple[list[float], list[float]] = ([], [])
+    run(ours)  # once without looking: what it imports is compiled then, as an installed program is
     for _ in range(passes):
         for command, taken in zip((ours, floor), timings, strict=True):
             start = time.perf_counter()
@@ -61,8 +85,8 @@ def interleaved(ours: Sequence[str], floor: Sequence[str], *, passes: int = 3) -
     return statistics.median(timings[0]), statistics.median(timings[1])
 
 
-def run(command: Sequence[str]) -> None:
-    """Run a command to success, quietly.
+def run(command: Sequence[str]) -> str:
+    """Run a command to success, quietly; returns its standard output.
 
     Raises:
         RuntimeError: it failed; with the end of what it said.
@@ -73,6 +97,17 @@ def run(command: Sequence[str]) -> None:
         capture_output=True,
         text=True,
         check=False,
+        env=_environment(),
     )
     if done.returncode != 0:
         raise RuntimeError(f"{command!r} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+@cache
+def _environment() -> dict[str, str]:
+    """Ours, with a place for compiled modules, whatever is allowed to write them elsewhere."""
+    place = tempfile.mkdtemp(prefix="agentainer-bench-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "PYTHONPYCACHEPREFIX": place}

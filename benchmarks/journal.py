@@ -158,7 +158,7 @@ async def paced(directory: Path, steps: int) -> float:
 def journal_figures(*, steps: int = 2_000, passes: int = 5) -> Iterator[Figure]:
     """The figures, each the median of interleaved passes."""
     jobs: dict[str, tuple[Job, Job, str]] = {
-        f"journal, grouped (>= {THROUGHPUT_TARGET:,})": (
+        "journal, grouped": (
             grouped,
             _raw(100),
             "SQLite, 100 rows a transaction",
@@ -171,9 +171,9 @@ def journal_figures(*, steps: int = 2_000, passes: int = 5) -> Iterator[Figure]:
         for _ in range(passes):
             for job, found in zip((ours, floor), values, strict=True):
                 found.append(_measure(job, steps))
-        yield Figure(
-            name, statistics.median(values[0]), floor_name, statistics.median(values[1]), unit="ev/s"
-        )
+        limit = THROUGHPUT_TARGET if ours is grouped else None
+        medians = map(statistics.median, values)
+        yield Figure(name, next(medians), floor_name, next(medians), "ev/s", limit=limit)
     delays = [_measure(paced, 400) * 1e3 for _ in range(passes)]
     name = f"journal, acknowledged at {RATE:,} events/s, p95"
     yield Figure(name, statistics.median(delays), "what is allowed", LATENCY_TARGET * 1e3, "ms", target=1.0)

@@ -29,15 +29,15 @@ def document(count: int, kind: str, image: str | None, *, alone: bool = False) -
 def process_figures() -> Iterator[Figure]:
     """Local processes against the same `true` from a shell."""
     with tempfile.TemporaryDirectory() as directory:
-        for name, count, kind in (
-            ("one local step", 1, "sequential"),
-            ("chain of 20 local steps", CHAIN, "sequential"),
-            ("fan-out of 50 local steps", FAN, "parallel"),
+        for name, count, kind, limit in (
+            ("one local step", 1, "sequential", 0.6),
+            ("chain of 20 local steps", CHAIN, "sequential", 0.8),
+            ("fan-out of 50 local steps", FAN, "parallel", 0.8),
         ):
             ours = _ours(Path(directory), document(count, kind, None), "process")
             loop = f"for i in $(seq {count}); do /bin/true; done"
             value, floor = interleaved(ours, ["sh", "-c", loop])
-            yield Figure(name, value, "sh loop of /bin/true", floor)
+            yield Figure(name, value, "sh loop of /bin/true", floor, limit=limit)
 
 
 def docker_figures(image: str) -> Iterator[Figure]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engine.agents.backend import AgentSpec
 from engine.agents.memory import Behaviour, Script
-from engine.profiling import Profile, StepProfile, profile_run
+from engine.clock import parse_time
+from engine.events import RunStatus
+from engine.history.records import RunRecord
+from engine.profiling import Profile, StepProfile, chrome_trace, profile_run, speedscope
+from tests.engine import random_workflows
+from tests.engine.test_random_workflows import tell
 from tests.engine.world import World, by_step, in_world, until
-
-Story = Callable[[World], Awaitable[str]]
 
 
 def profiled(home: Path, document: str, behaviour: Behaviour, **settings: Any) -> Profile:
@@ -188,7 +194,8 @@ def test_a_crash_that_the_task_did_not_survive_is_time_without_an_engine(tmp_pat
 
 
 def test_a_run_that_waits_for_a_person_has_a_profile_while_it_does(tmp_path: Path) -> None:
-    document = "name: w\nsteps:\n  - {id: a, command: [a]}\n  - {id: gate, type: approval, approval: {message: go}}\n"
+    gate = "{id: gate, type: approval, approval: {message: go}}"
+    document = f"name: w\nsteps:\n  - {{id: a, command: [a]}}\n  - {gate}\n"
 
     async def story(world: World) -> Profile:
         run_id = await world.start(document)
@@ -239,3 +246,56 @@ def test_profiles_of_documents_that_cannot_be_read_any_more(tmp_path: Path) -> N
 
     found = in_world(tmp_path, story, lambda spec: Script(delay=1))
     assert found.duration == pytest.approx(3)
+
+
+# -- any run ------------------------------------------------------------------------------------------
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+@given(document=random_workflows.documents(), seed=st.integers(0, 2**32), stop=st.integers(0, 3))
+def test_profiles_of_random_runs_add_up_whatever_befell_them(
+    document: random_workflows.Step, seed: int, stop: int
+) -> None:
+    """Random steps, outcomes and interleavings; some are cancelled, some lose their engine."""
+
+    async def story(world: World) -> None:
+        text = random_workflows.as_text(document)
+        run_id = await world.start(text)
+        await asyncio.sleep(stop)
+        if stop == 1:
+            await world.orchestrator.cancel(run_id, by="test")
+        detail = await world.crash(run_id) if stop == 2 else await world.detail(run_id)
+        if stop == 2 and not RunStatus(detail.run.status).is_terminal:
+            await world.recover(detail, text)
+        elif stop != 2:
+            await world.finish(run_id)
+        await tells_every_second(world, run_id)
+
+    tell(document, seed, story)
+
+
+async def tells_every_second(world: World, run_id: str) -> None:
+    found = await profile(world, run_id)
+    run = (await world.detail(run_id)).run
+    assert not found.live
+    assert found.duration == pytest.approx(wall_time(run), abs=1e-3)
+    cursor = 0.0
+    for link in found.path:
+        assert link.begin == pytest.approx(cursor, abs=1e-6)
+        cursor = link.end
+    assert cursor == pytest.approx(found.duration, abs=1e-6)
+    for one in found.steps:
+        if not one.items and one.parts and not any(attempt.child_run for attempt in one.attempts):
+            assert sum(one.parts.values()) == pytest.approx(one.wall, abs=1e-6)
+    json.dumps([found.to_json(), chrome_trace(found), speedscope(found)], allow_nan=False)
+
+
+def wall_time(run: RunRecord) -> float:
+    if run.started_at is None or run.finished_at is None:
+        return 0.0
+    return (parse_time(run.finished_at) - parse_time(run.started_at)).total_seconds()

@@ -6,6 +6,8 @@ import shlex
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from engine.errors import UsageError
+
 if TYPE_CHECKING:
     from engine.facade import Settings
 
@@ -14,10 +16,14 @@ def settings_of(options: Namespace) -> Settings:
     """The settings, with the flags of this call on top.
 
     Raises:
-        UsageError: a setting of the wrong kind.
+        UsageError: a setting of the wrong kind, or an empty `--home`: a variable that is not set, most likely.
     """
     from engine.settings import load_settings
 
+    if getattr(options, "home", None) == "":
+        raise UsageError(
+            "--home is empty: expected a directory", hint="leave it out for the home that is used otherwise"
+        )
     return load_settings(
         home=getattr(options, "home", None),
         redis_url=getattr(options, "redis_url", None),

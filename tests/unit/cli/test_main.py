@@ -100,6 +100,17 @@ def test_where_the_home_takes_no_report_the_temporary_directory_does(
     assert crash(monkeypatch, tmp_path / "home", capsys).parent == tmp_path
 
 
+@pytest.mark.parametrize("words", [["history"], ["run", "a.yaml"], ["agents"]])
+def test_an_empty_home_is_refused_and_not_taken_for_the_usual_one(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.yaml").write_text("name: a\nsteps:\n  - {id: a, command: ['true']}\n")
+
+    assert main([*words, "--home", ""]) == 2
+    assert "--home is empty" in capsys.readouterr().err
+
+
 def test_an_error_of_ours_in_a_group_with_another_is_not_hidden(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ def settings_of(options: Namespace) -> Settings:
     """The settings, with the flags of this call on top.
 
     Raises:
-        UsageError: a setting of the wrong kind, or an empty `--home`: a variable that is not set, most likely.
+        UsageError: a setting of the wrong kind, or an empty `--home`, as from a variable that is not set.
     """
     from engine.settings import load_settings
 

@@ -26,7 +26,7 @@ class RunPreview:
 
     Attributes:
         plan: what would be run.
-        params: the given params, completed with the defaults.
+        params: the given params, completed with the defaults; secrets in them are masked.
         backend: where it would be run; empty where that cannot be told.
         steps: what would become of each step.
         problems: why it would be refused, if it would.
@@ -53,11 +53,14 @@ async def preview_run(settings: Settings, plan: Plan, params: Mapping[str, Any])
 
     resolved = resolve_params(plan, params)
     backend, problems, notes = await _admission(settings, plan)
+    shown = resolved
     try:
-        check_secrets(plan, os.environ, settings.allowed_roots)
+        secrets = check_secrets(plan, os.environ, settings.allowed_roots)
     except DocumentError as error:
         problems += error.problems
-    return RunPreview(plan, resolved, backend, tuple(preview_steps(plan, resolved)), problems, notes)
+    else:
+        shown = secrets.masker.mask_json(resolved)
+    return RunPreview(plan, shown, backend, tuple(preview_steps(plan, resolved)), problems, notes)
 
 
 async def _admission(settings: Settings, plan: Plan) -> tuple[str, tuple[Problem, ...], tuple[str, ...]]:

@@ -86,6 +86,18 @@ def test_a_task_that_prints_and_returns_its_secret_leaves_nothing_of_it(line: Co
     assert_nowhere(line, "dXAvbG9hZCB0b2tl")
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_dry_run_shows_no_secret_that_a_param_holds(line: CommandLine, options: list[str]) -> None:
+    steps = "steps:\n  - {id: a, image: 'x/{{ $.params.p }}', command: ['true']}\n"
+    line.write("w.yaml", "name: w\nsecrets: [UPLOAD_TOKEN]\nparams: {p: {default: a}}\n" + steps)
+
+    done = line.run("run", "w.yaml", "--dry-run", "-p", f"p={TOKEN}", *options)
+
+    assert done.returncode == 0, done.stderr
+    assert "***" in done.stdout
+    assert TOKEN not in done.stdout + done.stderr
+
+
 def test_a_retry_takes_artifacts_over_and_prune_removes_them(line: CommandLine) -> None:
     line.write(
         "w.yaml",

@@ -49,7 +49,8 @@ class TaskAttempt:
             self._agent,
             profiled=run.plan.profiling,
             silence=run.services.settings.silence_warning,
-            warn=lambda message: run.warn(message, *self._where),
+            # Not through ourselves: what holds itself stays, its input too, until somebody looks for circles.
+            warn=lambda message: run.warn(message, unit.step.id, unit.item),
         )
 
     def prepare(self) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from engine.agents.backend import AgentSpec
 from engine.agents.memory import Script
 from engine.events import EventType
+from engine.orchestrator.task_attempt import TaskAttempt
 from tests.engine.world import World, in_world, prints, step_of
 
 MAP = """
@@ -49,6 +51,20 @@ def test_results_are_in_input_order_and_in_the_state(tmp_path: Path) -> None:
         ]
 
     in_world(tmp_path, story, square)
+
+
+def test_an_attempt_that_is_over_takes_its_input_along(tmp_path: Path) -> None:
+    # Thousands of items would keep thousands of inputs, were they only found by looking for circles.
+    async def story(world: World) -> None:
+        await world.run(document(list(range(20))))
+        assert not [found for found in gc.get_objects() if isinstance(found, TaskAttempt)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        in_world(tmp_path, story, square)
+    finally:
+        gc.enable()
 
 
 def test_an_item_gets_its_alias_index_and_value(tmp_path: Path) -> None:

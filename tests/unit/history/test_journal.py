@@ -8,8 +8,9 @@ import resource
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,8 +20,10 @@ from engine.events import Event, EventType
 from engine.history.journal import Journal
 from engine.history.moves import to_json
 from engine.history.reader import Reader
-from engine.history.writer import Entry, Writer
+from engine.history.writer import Call, Entry, Writer
 from tests.unit.history.story import Story
+
+T = TypeVar("T")
 
 
 async def test_events_come_back_numbered_and_as_they_were_recorded(journal: Journal, reader: Reader) -> None:
@@ -287,6 +290,80 @@ async def test_the_end_of_a_burst_reaches_the_disk_by_itself(database: Path, tmp
                     async with Reader(copy) as reader:
                         found = len(await reader.events())
                 await asyncio.sleep(0.01)
+
+
+async def test_what_nobody_awaits_is_committed_all_the_same(journal: Journal, reader: Reader) -> None:
+    story = Story()
+    await journal.record(story.created())
+    async with journal.subscribe() as subscription, asyncio.timeout(10):
+        journal.record(story.warning("unasked"))
+        event = await anext(aiter(subscription))
+    assert event.data["message"] == "unasked"
+    assert (await reader.events())[-1] == event
+
+
+async def test_what_nobody_awaits_shares_the_commit_of_what_somebody_does(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[list[str]] = []
+
+    def counting(of: Callable[[Writer, Sequence[Call]], T]) -> Callable[[Writer, Sequence[Call]], T]:
+        def commit(writer: Writer, calls: Sequence[Call]) -> T:
+            groups.append([entry.event.data["message"] for call in calls for entry in call])
+            return of(writer, calls)
+
+        return commit
+
+    story = Story()
+    await journal.record(story.created())
+    monkeypatch.setattr(Writer, "commit", counting(Writer.commit))
+    monkeypatch.setattr(Writer, "commit_quickly", counting(Writer.commit_quickly))
+    journal.record(story.warning("first"))
+    await asyncio.sleep(0)
+    journal.record(story.warning("second"))
+    await asyncio.sleep(0)
+    await journal.record(story.warning("third"))
+    assert groups == [["first", "second", "third"]]
+
+
+async def test_what_needs_no_disk_goes_before_what_does_and_keeps_its_place(
+    journal: Journal, reader: Reader
+) -> None:
+    story = Story()
+    await journal.record(story.created())
+    journal.record(story.run("pending", "running"))
+    journal.record(story.warning("before"))
+    journal.record(story.run("running", "completed"))
+    await journal.record(story.warning("after"))
+    found = [event.data.get("message") or event.data.get("status") for event in await reader.events()]
+    assert found[1:] == ["running", "before", "completed", "after"]
+
+
+def test_only_few_and_small_calls_that_need_no_sync_are_committed_quickly(database: Path) -> None:
+    story = Story()
+    writer = Writer(database, busy_timeout=1, clock=lambda: 1.0)
+    writer.open()
+    note, end = [entry(story.warning())], [entry(story.run("running", "completed"))]
+    assert writer.quick_part([note]) == 0, "nothing has been synced yet"
+    writer.commit([[entry(story.created())]])
+    assert writer.quick_part([note, note, end, note]) == 2
+    assert writer.quick_part([end]) == 0
+    assert writer.quick_part([note] * 1000) == 64
+    assert writer.quick_part([[entry(story.warning("x" * 70_000))]]) == 0
+    writer.close()
+
+
+def test_numbers_go_on_where_refused_calls_left_none(database: Path) -> None:
+    story = Story()
+    writer = Writer(database, busy_timeout=1)
+    writer.open()
+    writer.commit([[entry(story.created())]])
+    refused = [entry(story.warning()), entry(story.run("running", "completed"))]
+    written = writer.commit([[entry(story.warning())], refused, [entry(story.warning())]])
+    assert [[event.seq for event in call.events] for call in written] == [[2], [], [3]]
+    assert isinstance(written[1].error, IllegalTransitionError)
+    assert writer.commit([[entry(story.warning())]])[0].events[0].seq == 4
+    writer.close()
 
 
 def test_settling_writes_and_so_syncs_even_while_a_reader_holds_an_old_state(database: Path) -> None:

@@ -110,6 +110,7 @@ def _of_step(step: PlanStep) -> StepSettings:
         memory_limit=task.limits.memory_bytes if task is not None else None,
         pool=pool.name if pool is not None else None,
         pool_max=pool.max_size if pool is not None else None,
+        warm_up=pool is not None and pool.warm_up,
         network=task.network if task is not None else "none",
         pull_policy=task.pull_policy if task is not None else "missing",
         retry_delay=step.retry.delay,

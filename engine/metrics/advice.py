@@ -81,6 +81,9 @@ def advise_starts(step: StepProfile, surroundings: Surroundings) -> Iterator[Rec
         yield Recommendation(name, "execution_mode", "standard", "pooled", evidence)
     elif settings.pool is None and settings.network == "default" and average >= _SLOW_START:
         yield Recommendation(name, "network", "default", "run", evidence)
+    elif settings.pool is not None and not settings.warm_up and _SLOW_START <= average <= step.dependencies:
+        # There was time enough to start them while other steps ran.
+        yield Recommendation(f"pool {settings.pool}", "pool_config.warm_up", "false", "true", evidence)
 
 
 def advise_images(step: StepProfile, surroundings: Surroundings, lost: float) -> Recommendation | None:

@@ -126,7 +126,7 @@ def _starts(profile: Profile, surroundings: Surroundings) -> Iterator[Finding]:
     if not _matters(profile, lost, _STARTING_SHARE):
         return
     count = sum(
-        any(attempt.parts.get(part) for part in _STARTING)
+        not attempt.warm and any(attempt.parts.get(part) for part in _STARTING)
         for step in profile.steps
         for attempt in step.attempts
     )

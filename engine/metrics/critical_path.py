@@ -24,6 +24,7 @@ def _chain(
 ) -> list[Piece]:
     """The chain through steps that are on one level, from `begin` to `end`; `of` is the step they are in."""
     found: list[Piece] = []
+    level = {step.step_id: step for step in steps}
     cursor, step = end, _last([step for step in steps if step.worked], end)
     while step is not None and cursor > begin:
         ended = max(begin, min(step.end, cursor))
@@ -32,7 +33,7 @@ def _chain(
             *reversed(_step(runs, run, step, begin, ended)),
         ]
         cursor = max(begin, min(step.ready, ended))
-        step = _blocker(step, steps, cursor)
+        step = _blocker(step, level, cursor)
     found.append(Piece(begin, cursor, "other", run.id, of))
     return [piece for piece in reversed(found) if piece.seconds > 0.0]
 
@@ -46,22 +47,19 @@ def _last(candidates: Iterable[StepSpan], until: float) -> StepSpan | None:
     )
 
 
-def _blocker(step: StepSpan, steps: Sequence[StepSpan], cursor: float) -> StepSpan | None:
-    """What a step waited for before it was ready at `cursor`."""
-    level = {other.step_id: other for other in steps}
+def _blocker(step: StepSpan, level: Mapping[str, StepSpan], cursor: float) -> StepSpan | None:
+    """What a step waited for before it was ready at `cursor`; `level` are those beside it."""
     upstreams = [level[name] for name in step.depends_on if name in level]
     if upstreams:
         # One that was skipped took no time, but what it waited for did.
         return max(upstreams, key=lambda other: (other.end, other.worked, -other.ready))
     rank = role_rank(step.role)
-    return _last(
-        (
-            other
-            for other in steps
-            if role_rank(other.role) < rank and other.worked and other.end <= cursor + _SAME
-        ),
-        cursor,
+    earlier = (
+        other
+        for other in level.values()
+        if role_rank(other.role) < rank and other.worked and other.end <= cursor + _SAME
     )
+    return _last(earlier, cursor) if rank else None
 
 
 def _step(runs: Runs, run: RunSpan, step: StepSpan, begin: float, end: float) -> list[Piece]:

@@ -42,7 +42,7 @@ def profile_of(
     run = runs[run_id]
     path = critical_path(runs, run)
     duration = run.end - run.begin
-    steps = tuple(_steps(runs, run, path))
+    steps = tuple(_steps(runs, run, _by_step(path)))
     work = _add(*(step.parts for step in steps if step.run_id == run_id))
     cleanup = sum(step.cleanup for step in steps if step.run_id == run_id)
     tasks = [attempt for attempt in _attempts(runs.values()) if attempt.child_run is None]
@@ -86,7 +86,19 @@ def _links(path: Sequence[Piece]) -> Iterator[Link]:
         yield Link(pieces[0].begin, pieces[-1].end, run_id, step_id, item, attempt, sums(pieces))
 
 
-def _steps(runs: Runs, run: RunSpan, path: Sequence[Piece]) -> Iterator[StepProfile]:
+# Seconds of the critical path by run and step.
+_Critical = Mapping[str, Mapping[str | None, float]]
+
+
+def _by_step(path: Iterable[Piece]) -> _Critical:
+    found: dict[str, dict[str | None, float]] = {}
+    for piece in path:
+        of_run = found.setdefault(piece.run_id, {})
+        of_run[piece.step_id] = of_run.get(piece.step_id, 0.0) + piece.seconds
+    return found
+
+
+def _steps(runs: Runs, run: RunSpan, path: _Critical) -> Iterator[StepProfile]:
     """Its steps in the order of the document, each followed by those of the runs within it."""
     for step in sorted(run.steps.values(), key=lambda step: step.ordinal):
         children = [
@@ -101,7 +113,7 @@ def _steps(runs: Runs, run: RunSpan, path: Sequence[Piece]) -> Iterator[StepProf
 
 
 def _step(
-    run: RunSpan, step: StepSpan, path: Sequence[Piece], inner: Sequence[StepProfile], children: set[str]
+    run: RunSpan, step: StepSpan, path: _Critical, inner: Sequence[StepProfile], children: set[str]
 ) -> StepProfile:
     """One step; what the runs within it did (`inner` are all their steps) counts as its own."""
     own = _own_pieces(run, step)
@@ -124,11 +136,8 @@ def _step(
             sums(piece for piece in own if piece.child_run not in children),
             *(profile.parts for profile in direct),
         ),
-        critical=sum(
-            piece.seconds
-            for piece in path
-            if (piece.run_id == run.id and piece.step_id == step.step_id) or piece.run_id in within
-        ),
+        critical=path.get(run.id, {}).get(step.step_id, 0.0)
+        + sum(sum(path[other].values()) for other in within if other in path),
         cleanup=sum(attempt.cleanup for attempt in attempts) + sum(profile.cleanup for profile in direct),
         max_at_once=max((count for _, _, count in at_once), default=0),
         items=tuple(_item(item, by_item.get(item.item, ())) for item in step.items),

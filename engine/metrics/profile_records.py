@@ -22,6 +22,7 @@ class StepSettings:
     memory_limit: int | None = None
     pool: str | None = None
     pool_max: int | None = None
+    warm_up: bool = False
     network: str = "default"
     pull_policy: str = "missing"
     retry_delay: float = 0.0

@@ -137,6 +137,15 @@ def test_few_starts_call_for_a_network_that_is_there() -> None:
     assert advice(judged(starts(5, 0.9, 0.2), m=StepSettings(pool="p"))) == []
 
 
+def test_agents_of_a_pool_that_others_waited_for_may_be_started_ahead() -> None:
+    cold = StepSettings(pool="p", pool_max=2)
+    story = Story([{"id": "a"}, {"id": "b", "depends_on": ["a"]}])
+    over = story.step("a", 0, {"run": 3})
+    story.end(story.step("b", over, {"create": 1.9, "start": 0.1, "run": 1}, pool="p"))
+    assert advice(judged(story, b=cold)) == [("pool p", "pool_config.warm_up", "false", "true")]
+    assert advice(judged(story, b=StepSettings(pool="p", warm_up=True))) == []
+
+
 def test_getting_an_image_again_and_again_calls_for_another_pull_policy() -> None:
     story = one({"image": 8, "run": 2})
     found = judged(story, a=StepSettings(pull_policy="always"))

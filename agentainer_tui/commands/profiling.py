@@ -12,7 +12,7 @@ from agentainer_tui.commands.console import err, out, print_json, print_table
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.commands.narration import label
 from agentainer_tui.commands.runs import read
-from agentainer_tui.text import clean, counted, duration
+from agentainer_tui.text import clean, counted, duration, fit
 from engine.errors import UsageError
 from engine.profiling import Link, Profile, StepProfile, chrome_trace, profile_run, speedscope
 
@@ -35,6 +35,7 @@ _PARTS = {
 _INKS = {"run": "success", "other": "faint", "cleanup": "faint", "approval": "warning", "delay": "warning"}
 _SHORT = {"other": "engine"}
 _WIDTH = 78
+_NAME = 42
 _BAR = 30
 _LEAST = 0.001  # seconds; what took less is not worth a line
 _LINKS_SHOWN = 20
@@ -183,12 +184,12 @@ def _bottlenecks(found: Profile) -> None:
         _section("bottlenecks")
     for one in found.bottlenecks:
         mark = out.paint(f"{one.severity:<6}", _SEVERITIES[one.severity])
-        out.write(f"  {mark}  {one.type}: {clean(one.component)}, up to {_seconds(one.seconds)}\n")
+        out.write(f"  {mark}  {one.type}: {_cut(one.component)}, up to {_seconds(one.seconds)}\n")
         _wrapped(one.evidence, "          ")
     if found.recommendations:
         _section("what would help")
     for advice in found.recommendations:
-        where = f"{clean(advice.component)}: {clean(advice.setting)}"
+        where = f"{_cut(advice.component)}: {clean(advice.setting)}"
         now = f" (now {clean(advice.present)})" if advice.present is not None else ""
         change = f"{out.paint(clean(advice.proposed), 'success')}{now}"
         fits = len(where) + len(advice.proposed) + len(now) <= _WIDTH - 4
@@ -203,6 +204,11 @@ def _wrapped(text: str, indent: str) -> None:
 
     for line in textwrap.wrap(clean(text), _WIDTH - len(indent)):
         out.line(f"{indent}{line}")
+
+
+def _cut(name: str) -> str:
+    """A name that leaves room for the rest of its line."""
+    return fit(name, _NAME).rstrip() if len(name) > _NAME else clean(name)
 
 
 def _seconds(value: float) -> str:

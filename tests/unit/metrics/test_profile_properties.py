@@ -100,18 +100,16 @@ def test_parts_sum_up_to_the_whole_and_the_path_is_a_path(run: tuple[Story, dict
             assert sum(item.parts.values()) == pytest.approx(item.end - item.ready, abs=1e-6)
 
 
+_ANY_STEP = StepSettings(
+    max_concurrency=1,
+    batch_size=2,
+    cpu_limit=10**9,
+    memory_limit=1 << 20,
+    pull_policy="always",
+    retry_delay=50.0,
+)
 _ANY_SETTINGS = Surroundings(
-    max_tasks=2,
-    cpus=2,
-    workflows={
-        "r1": WorkflowSettings(
-            2,
-            {
-                f"s{n}": StepSettings(1, 2, 10**9, 1 << 20, None, None, "default", "always", 50.0)
-                for n in range(6)
-            },
-        )
-    },
+    max_tasks=2, cpus=2, workflows={"r1": WorkflowSettings(2, {f"s{n}": _ANY_STEP for n in range(6)})}
 )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Protocol
 
 from engine.clock import isoformat
@@ -15,6 +17,10 @@ from engine.metrics.aggregate_records import JUDGED, Aggregate, Bucket, ErrorCla
 from engine.metrics.distribution import Distribution
 
 Rows = Sequence[tuple[Any, ...]]
+
+# Of the row of a run.
+_STATUS, _CREATED = itemgetter(2), itemgetter(3)
+_JUDGED = frozenset(JUDGED)
 
 
 class Rowed(Protocol):
@@ -65,7 +71,7 @@ class Period:
 def aggregate(rows: Rowed, period: Period) -> Aggregate:
     """The figures of a period."""
     wanted = [row for row in rows.runs if period.children or not row[1]]
-    created = [row[3] for row in wanted]
+    created = list(map(_CREATED, wanted))
     sums = _sums(rows.sums, children=period.children)
     errors = [
         ErrorClass(workflow, reason, count, run_id, error, created_at)
@@ -76,7 +82,7 @@ def aggregate(rows: Rowed, period: Period) -> Aggregate:
         period.workflow,
         period.since,
         period.until,
-        by_status=dict(sorted(Counter(row[2] for row in wanted).items())),
+        by_status=_statuses(wanted),
         child_runs=sum(bool(row[1]) for row in rows.runs),
         duration=_durations(wanted),
         **sums,
@@ -145,26 +151,29 @@ def _merged(errors: Iterable[ErrorClass]) -> list[ErrorClass]:
     return list(found.values())
 
 
+def _statuses(runs: Iterable[tuple[Any, ...]]) -> dict[str, int]:
+    return dict(sorted(Counter(map(_STATUS, runs)).items()))
+
+
 def _durations(runs: Iterable[tuple[Any, ...]]) -> Distribution:
     """Of runs that ended by themselves."""
-    return _distribution(row[4] for row in runs if row[2] in JUDGED)
+    return _distribution([row[4] for row in runs if row[2] in _JUDGED])
 
 
 def _distribution(values: Iterable[float | None]) -> Distribution:
-    return Distribution.of(sorted(value for value in values if value is not None))
+    return Distribution.of(sorted([value for value in values if value is not None]))
 
 
 def _buckets(runs: Iterable[tuple[Any, ...]], cuts: Sequence[datetime]) -> tuple[Bucket, ...]:
     if not cuts:
         return ()
-    bounds = [isoformat(start) for start in cuts]
-    parts: list[list[tuple[Any, ...]]] = [[] for _ in cuts]
-    for row in runs:
-        if (place := bisect_right(bounds, row[3])) > 0:
-            parts[place - 1].append(row)
+    # Histories come in long stretches that are in order already, which makes sorting cheap.
+    ordered = sorted(runs, key=_CREATED)
+    created = list(map(_CREATED, ordered))
+    places = [bisect_left(created, isoformat(start)) for start in cuts]
+    parts = [ordered[first:last] for first, last in pairwise((*places, len(ordered)))]
     return tuple(
-        Bucket(start, dict(sorted(Counter(row[2] for row in part).items())), _durations(part))
-        for start, part in zip(cuts, parts, strict=True)
+        Bucket(start, _statuses(part), _durations(part)) for start, part in zip(cuts, parts, strict=True)
     )
 
 

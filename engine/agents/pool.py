@@ -240,6 +240,10 @@ class Pool:
     # -- coming ---------------------------------------------------------------------------------------
 
     @property
+    def _staying(self) -> int:
+        return sum(member.state != "leaving" for member in self._members)
+
+    @property
     def _room(self) -> int:
         return self.settings.max_size - len(self._members) - self._starting.total()
 
@@ -377,13 +381,13 @@ class Pool:
             self._expiry.cancel()
             self._expiry = None
         idle = [member.idle_since for member in self._members if member.state == "idle"]
-        if idle and len(self._members) > self.settings.min_size:
+        if idle and self._staying > self.settings.min_size:
             loop = asyncio.get_running_loop()
             self._expiry = loop.call_at(min(idle) + self.settings.idle_timeout, self._expire)
 
     def _expire(self) -> None:
         now = asyncio.get_running_loop().time()
-        staying = sum(member.state != "leaving" for member in self._members)
+        staying = self._staying
         for member in sorted(self._members, key=lambda m: m.idle_since):
             if staying <= self.settings.min_size:
                 break

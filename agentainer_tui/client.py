@@ -6,9 +6,10 @@ Every call may raise `AgentainerError`; the app shows it as a notification and g
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agentainer_tui.log_source import LogSource
 from agentainer_tui.views import RunRow
 from engine.errors import Problem
 from engine.events import Event
@@ -88,27 +89,6 @@ class AttemptKey:
     log: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of an attempt's output, as the program wrote it (not yet safe to show).
-
-    A `partial` one goes on in the next line of its stream. `time` is ISO 8601 UTC, empty if not known.
-    """
-
-    time: str
-    stream: str
-    text: str
-    partial: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LogBatch:
-    """Some lines that follow those of the batch before; with `cut`, there are earlier ones."""
-
-    lines: Sequence[LogLine] = field(default_factory=tuple)
-    cut: bool = False
-
-
 class Client(Protocol):
     """What the app asks of the engine."""
 
@@ -171,8 +151,8 @@ class Client(Protocol):
         """The run's shared state as of the event `seq`."""
         ...
 
-    def log(self, attempt: AttemptKey) -> AsyncIterator[LogBatch]:
-        """The end of an attempt's log, then what is added; ends when the attempt has ended."""
+    def log(self, attempt: AttemptKey) -> LogSource:
+        """An attempt's log: lines by number, also while it grows. Close it when it is not shown any more."""
         ...
 
     async def close(self) -> None:

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agentainer_tui.client import (
     AttemptKey,
     EngineFacts,
-    LogBatch,
-    LogLine,
     RetryScope,
     Snapshot,
     WorkflowEntry,
 )
+from agentainer_tui.engine_logs import FileLog
 from agentainer_tui.stream import Stream
 from agentainer_tui.views import RunRow, row_of_record
 from engine.errors import UnavailableError, UsageError
@@ -31,11 +30,6 @@ if TYPE_CHECKING:
     from engine.facade import Engine, KeptAgent
     from engine.settings import Settings
     from engine.upkeep import CatalogEntry
-
-# Lines of a log that are shown of its end.
-TAIL = 20_000
-# A log hands over what came at most ten times a second.
-_PACE = 0.1
 
 Result = TypeVar("Result")
 
@@ -164,44 +158,28 @@ class EngineClient:
         """The run's shared state as of an event."""
         return await self._call(self._engine.history.state_at(run_id, seq))
 
-    async def log(self, attempt: AttemptKey) -> AsyncIterator[LogBatch]:
-        """The end of an attempt's log, then what is added."""
-        from engine.upkeep import open_log
+    def log(self, attempt: AttemptKey) -> FileLog:
+        """An attempt's log: lines by number, also while it grows."""
+        from engine.upkeep import open_log_index
 
-        reader = open_log(self._settings, attempt.log)
-        tail = await asyncio.to_thread(reader.tail, TAIL + 1)
-        offset = tail[-1].end if tail else 0
-        yield LogBatch(tuple(map(_log_line, tail[-TAIL:])), cut=len(tail) > TAIL)
+        async def until_ended() -> None:
+            await self._call(self._until_ended(attempt))
 
-        async def added() -> AsyncIterator[LogLine]:
-            ended = asyncio.Event()
-            watch = asyncio.create_task(self._until_ended(attempt, ended))
-            try:
-                async for line in reader.follow(ended, offset):
-                    yield _log_line(line)
-            finally:
-                watch.cancel()
+        return FileLog(open_log_index(self._settings, attempt.log), until_ended)
 
-        async for lines in Stream(self._loop, added).batches():
-            yield LogBatch(tuple(lines))
-            await asyncio.sleep(_PACE)
-
-    async def _until_ended(self, attempt: AttemptKey, ended: asyncio.Event) -> None:
-        """Set `ended` when the attempt is over."""
+    async def _until_ended(self, attempt: AttemptKey) -> None:
+        """Wait until the attempt is over."""
         where = (attempt.step_id, attempt.item, attempt.number)
-        try:
-            async with self._engine.subscribe(run_id=attempt.run_id) as events:
-                records = await self._engine.history.attempts(attempt.run_id, attempt.step_id, attempt.item)
-                if any(one.number == attempt.number and one.finished_at for one in records):
+        async with self._engine.subscribe(run_id=attempt.run_id) as events:
+            records = await self._engine.history.attempts(attempt.run_id, attempt.step_id, attempt.item)
+            if any(one.number == attempt.number and one.finished_at for one in records):
+                return
+            async for event in events:
+                if event.type is EventType.RUN_FINISHED or (
+                    event.type is EventType.ATTEMPT_FINISHED
+                    and (event.step_id, event.item, event.attempt) == where
+                ):
                     return
-                async for event in events:
-                    if event.type is EventType.RUN_FINISHED or (
-                        event.type is EventType.ATTEMPT_FINISHED
-                        and (event.step_id, event.item, event.attempt) == where
-                    ):
-                        return
-        finally:
-            ended.set()
 
     # -- commands -------------------------------------------------------------------------------------
 
@@ -263,7 +241,3 @@ def _entry(entry: CatalogEntry) -> WorkflowEntry:
         problems=entry.problems,
         runnable=plan is not None,
     )
-
-
-def _log_line(line: Any) -> LogLine:
-    return LogLine(line.time, line.stream, line.text, line.partial)

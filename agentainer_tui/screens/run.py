@@ -17,11 +17,12 @@ from textual.widgets import Footer
 
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.keymap import bindings
-from agentainer_tui.text import counted
+from agentainer_tui.log_merge import MergedLog
+from agentainer_tui.log_source import LogSource
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.details_pane import DetailsPane
 from agentainer_tui.widgets.header import StatusHeader
-from agentainer_tui.widgets.log_view import LogView
+from agentainer_tui.widgets.log_pane import LogPane
 from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.run_title import RunTitle
 from agentainer_tui.widgets.step_list import RowKey, StepList
@@ -41,7 +42,7 @@ class RunScreen(Screen[None]):
 
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run")]
-    SCOPES = ("run", "list", "text", "app")
+    SCOPES = ("run", "list", "text", "log", "search", "app")
     AUTO_FOCUS = "#steps"
     app: DashboardApp
 
@@ -174,21 +175,25 @@ class RunScreen(Screen[None]):
     def _read(self, message: DetailsPane.Wanted) -> None:
         match message.what:
             case "log":
-                self._follow_log()
+                self._show_logs()
             case "input":
                 self._read_input()
             case "events":
                 self._read_events()
 
-    @work(exclusive=True, group="log", exit_on_error=False)
-    async def _follow_log(self) -> None:
-        attempt = self.details.attempt
-        if attempt is None:
-            return
-        await asyncio.sleep(_REST)
-        async for batch in self.app.client.log(attempt):
-            self.details.add_log(attempt, batch)
-        self.details.end_log(attempt)
+    def _show_logs(self) -> None:
+        keys, names = self.details.logs
+        client = self.app.client
+
+        def open_logs() -> LogSource:
+            sources = [client.log(key) for key in keys]
+            return MergedLog(sources) if names else sources[0]
+
+        step, item = self.details.selection
+        place = "" if item is None else f"-{item.index}"
+        name = f"{self.run_id}-{step.id if step is not None else ''}{place}"
+        notice = self.details.log_notice()
+        self.details.log_pane.show(open_logs if keys else None, name=name, origins=names, notice=notice)
 
     @work(exclusive=True, group="input", exit_on_error=False)
     async def _read_input(self) -> None:
@@ -214,16 +219,9 @@ class RunScreen(Screen[None]):
         if self.details.selection[0] is step:
             self.details.set_events(found[-_MAX_EVENTS:])
 
-    @on(LogView.Changed)
+    @on(LogPane.Changed)
     def _log_changed(self) -> None:
-        log = self.details.log_view
-        if log.following:
-            words = ""
-        elif log.unseen:
-            words = f"{counted(log.unseen, 'new line')} below, f follows"
-        else:
-            words = "not following, f follows"
-        self.details.border_subtitle = Content(words)
+        self.details.border_subtitle = Content(self.details.log_pane.status)
 
     # -- actions --------------------------------------------------------------------------------------
 
@@ -295,11 +293,19 @@ class RunScreen(Screen[None]):
 
     def action_follow(self) -> None:
         """Follow the log, or stop."""
-        self.details.log_view.action_follow()
+        self.details.log_pane.view.action_follow()
 
     def action_times(self) -> None:
         """Show or hide the times of log lines."""
-        self.details.log_view.action_times()
+        self.details.log_pane.view.action_times()
+
+    def action_wrap(self) -> None:
+        """Fold long log lines, or do not."""
+        self.details.log_pane.view.action_wrap()
+
+    def action_merge(self) -> None:
+        """Whose logs are shown as one."""
+        self.details.next_merge()
 
     def action_pane(self, name: str) -> None:
         """Go to a pane."""

@@ -13,16 +13,19 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import TabbedContent, TabPane, Tabs
 
-from agentainer_tui.client import AttemptKey, LogBatch
+from agentainer_tui.client import AttemptKey
 from agentainer_tui.details import attempt_lines, event_lines, input_lines, output_lines, state_lines
 from agentainer_tui.explain import explain
 from agentainer_tui.text import brief, clean
 from agentainer_tui.views import ItemView, RunView, StepView
 from agentainer_tui.widgets.lines_view import LinesView, line
-from agentainer_tui.widgets.log_view import LogView
+from agentainer_tui.widgets.log_pane import LogPane
 from engine.events import Event
 
 TABS = ("log", "output", "input", "state", "attempts", "events")
+MERGES = ("", "step", "run")
+# Logs that are shown as one: the newest ones.
+_MOST_LOGS = 200
 
 
 class DetailsPane(Vertical):
@@ -41,7 +44,9 @@ class DetailsPane(Vertical):
         self._run: RunView | None = None
         self._step: StepView | None = None
         self._item: ItemView | None = None
-        self._log_of: AttemptKey | None = None
+        self._log_of: tuple[AttemptKey, ...] = ()
+        self._log_names: tuple[str, ...] = ()
+        self.merge = ""  # "", "step" or "run": whose logs are shown as one
         self._state: Mapping[str, Any] | None = None
         self._state_seq = 0
 
@@ -49,7 +54,7 @@ class DetailsPane(Vertical):
         """The tabs; all but the log fold long lines."""
         with TabbedContent(id="tabs"):
             with TabPane("Log", id="log"):
-                yield LogView(id="log-view")
+                yield LogPane(id="log-pane")
             for name in TABS[1:]:
                 with TabPane(name.capitalize(), id=name):
                     yield LinesView(id=f"{name}-view", wrap=True)
@@ -114,9 +119,9 @@ class DetailsPane(Vertical):
         self.query_one(f"#{self.tab}-view").focus()
 
     @property
-    def log_view(self) -> LogView:
+    def log_pane(self) -> LogPane:
         """The log."""
-        return self.query_one("#log-view", LogView)
+        return self.query_one("#log-pane", LogPane)
 
     @on(TabbedContent.TabActivated)
     def _tab_changed(self) -> None:
@@ -132,18 +137,38 @@ class DetailsPane(Vertical):
         title = clean(step.name, limit=60)
         if item is not None:
             title += f" · {item.index} {brief(item.value, limit=40)}"
+        if self.merge:
+            title += f" · logs of the {self.merge}, by time"
         self.border_title = Content(title)
 
     def _show_log(self, *, changed: bool) -> None:
-        attempt = self.attempt
-        if attempt != self._log_of or changed:
-            self._log_of = attempt
-            self.log_view.reset(self._log_notice() if attempt is None else "")
+        logs = self._logs()
+        if tuple(logs.values()) != self._log_of or (changed and not self.merge):
+            self._log_of = tuple(logs.values())
+            self._log_names = tuple(logs) if self.merge else ()
             self.post_message(self.Wanted("log"))
-        elif attempt is None:
-            self.log_view.set_notice(self._log_notice())
+        elif not logs:
+            self.log_pane.view.set_notice(self.log_notice())
 
-    def _log_notice(self) -> str:
+    def _logs(self) -> dict[str, AttemptKey]:
+        """The logs to show, each with a name."""
+        if self.merge and self._run is not None:
+            return merged_logs(self._run, self._step if self.merge == "step" else None)
+        return {"": self.attempt} if self.attempt is not None else {}
+
+    @property
+    def logs(self) -> tuple[tuple[AttemptKey, ...], tuple[str, ...]]:
+        """The logs that are shown, and the names of those that are shown as one."""
+        return self._log_of, self._log_names
+
+    def next_merge(self) -> None:
+        """Whose logs are shown: the selection's, all of its step, all of the run, and again."""
+        self.merge = MERGES[(MERGES.index(self.merge) + 1) % len(MERGES)]
+        self._show_title()
+        self._show_log(changed=True)
+
+    def log_notice(self) -> str:
+        """Why there is nothing to show."""
         run, step = self._run, self._step
         if run is None or step is None:
             return ""
@@ -154,16 +179,6 @@ class DetailsPane(Vertical):
             return f"Its workflow is run {node.child_run}, with logs of its own: enter on the step opens it."
         why = explain(run, step, node, self._now())
         return f"No output yet{': ' + why if why else ''}."
-
-    def add_log(self, attempt: AttemptKey, batch: LogBatch) -> None:
-        """Take lines of a log, unless another one is shown by now."""
-        if attempt == self._log_of:
-            self.log_view.add(batch)
-
-    def end_log(self, attempt: AttemptKey) -> None:
-        """The attempt is over, and all of its log has been read."""
-        if attempt == self._log_of and not self.log_view.line_count:
-            self.log_view.reset("It wrote nothing.")
 
     def set_state(self, seq: int, state: Mapping[str, Any]) -> None:
         """Take the state as of an event."""
@@ -195,7 +210,30 @@ class DetailsPane(Vertical):
             case "state":
                 view.set_lines(state_lines(run))
             case "attempts":
-                glyphs = self.log_view.glyphs
+                glyphs = self.log_pane.view.glyphs
                 view.set_lines(attempt_lines(step, item, self._now(), glyphs))
             case "events":
                 self.post_message(self.Wanted("events"))
+
+
+def merged_logs(run: RunView, only: StepView | None) -> dict[str, AttemptKey]:
+    """All logs of a run, or of one of its steps, by name; the newest ones if there are very many."""
+    found: list[tuple[float, str, AttemptKey]] = []
+    for step in run.steps.values():
+        if only is not None and step.id != only.id:
+            continue
+        nodes: list[StepView | ItemView] = [step, *step.items]
+        for node in nodes:
+            item = node.index if isinstance(node, ItemView) else None
+            for attempt in node.attempts:
+                if attempt.child_run:
+                    continue
+                name = step.name + (f"[{item}]" if item is not None else "")
+                name += f" try {attempt.number}" if len(node.attempts) > 1 else ""
+                key = AttemptKey(run.id, step.id, item, attempt.number, attempt.log)
+                found.append((attempt.started_at or 0.0, name, key))
+    found.sort(key=lambda each: each[0])
+    logs: dict[str, AttemptKey] = {}
+    for _, name, key in found[-_MOST_LOGS:]:
+        logs[name if name not in logs else f"{name} ({key.step_id})"] = key
+    return logs

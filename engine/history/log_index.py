@@ -67,6 +67,7 @@ class LogIndex:
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._generation = 0
+        self._closed = False
         self._clear()
 
     def _clear(self) -> None:
@@ -77,8 +78,10 @@ class LogIndex:
         self._cache: OrderedDict[int, tuple[int, list[IndexedLine], list[IndexedLine]]] = OrderedDict()
 
     def close(self) -> None:
-        """Close the file. Repeatable."""
+        """Close the file: no lines any more. Repeatable."""
         with self._lock:
+            self._closed = True
+            self._clear()
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
@@ -123,6 +126,8 @@ class LogIndex:
             self._generation += 1
             self._clear()
         if self._descriptor is None:
+            if self._closed:
+                return 0
             try:
                 self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:

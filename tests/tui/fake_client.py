@@ -9,11 +9,11 @@ from typing import Any
 from agentainer_tui.client import (
     AttemptKey,
     EngineFacts,
-    LogBatch,
     RetryScope,
     Snapshot,
     WorkflowEntry,
 )
+from agentainer_tui.log_source import Extent, LogLine, Stretch
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunRow, row_of
 from engine.errors import AgentainerError
@@ -23,6 +23,75 @@ from tests.tui.story import Story
 
 COMMANDS = ("run", "retry", "cancel", "cleanup", "answer_gate")
 FACTS = EngineFacts("local processes", "redis 7.0 of our own")
+
+
+class FakeLog:
+    """A log in memory; pieces of a line come after it until the line is whole."""
+
+    def __init__(self, lines: Sequence[LogLine] = ()) -> None:
+        self._lines: list[LogLine] = []
+        self._open: dict[str, LogLine] = {}
+        self._over = False
+        self._news = asyncio.Condition()
+        self._pending: set[asyncio.Task[None]] = set()
+        self._join(lines)
+
+    def write(self, lines: Sequence[LogLine]) -> None:
+        self._join(lines)
+        self._tell()
+
+    def end(self) -> None:
+        self._over = True
+        self._tell()
+
+    def _join(self, lines: Sequence[LogLine]) -> None:
+        for line in lines:
+            begun = self._open.pop(line.stream, None)
+            whole = line if begun is None else line._replace(time=begun.time, text=begun.text + line.text)
+            if line.partial:
+                self._open[line.stream] = whole
+            else:
+                self._lines.append(whole)
+
+    def _tell(self) -> None:
+        task = asyncio.ensure_future(self._notify())
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def _notify(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    @property
+    def extent(self) -> Extent:
+        return Extent(0, len(self._lines), len(self._open), over=self._over)
+
+    async def watch(self) -> AsyncIterator[Extent]:
+        shown: list[LogLine] | None = None
+        while True:
+            now = [*self._lines, *self._open.values()]
+            if shown != now or self._over:
+                shown = now
+                yield self.extent
+            if self._over:
+                return
+            async with self._news:
+                if shown == [*self._lines, *self._open.values()] and not self._over:
+                    await self._news.wait()
+
+    async def lines(self, numbers: Sequence[int]) -> dict[int, LogLine]:
+        known = [*self._lines, *self._open.values()]
+        return {number: known[number] for number in numbers if 0 <= number < len(known)}
+
+    async def stretch(self, number: int, needle: object) -> Stretch | None:
+        if not 0 <= number < len(self._lines):
+            return None
+        first = number // 100 * 100
+        part = self._lines[first : first + 100]
+        return Stretch(first, first + len(part), part)
+
+    async def close(self) -> None:
+        pass
 
 
 class FakeClient:
@@ -42,7 +111,7 @@ class FakeClient:
         self.calls: list[tuple[Any, ...]] = []
         self.refuse: Exception | None = None
         self.kept: list[KeptAgent] = []
-        self.logs: dict[tuple[str, int | None, int], asyncio.Queue[LogBatch | None]] = {}
+        self.logs: dict[tuple[str, int | None, int], FakeLog] = {}
         self.journal: list[Event] = []
         self.started = "feedfacecafe"
         self._live: asyncio.Queue[Sequence[Event]] = asyncio.Queue()
@@ -64,12 +133,14 @@ class FakeClient:
         self.workflows = workflows
         self._saves.put_nowait(workflows)
 
-    def write_log(self, step: str, batch: LogBatch, number: int = 1, item: int | None = None) -> None:
+    def write_log(
+        self, step: str, lines: Sequence[LogLine], number: int = 1, item: int | None = None
+    ) -> None:
         """Let an attempt write something."""
-        self._log_of(step, item, number).put_nowait(batch)
+        self._log_of(step, item, number).write(lines)
 
-    def _log_of(self, step: str, item: int | None, number: int) -> asyncio.Queue[LogBatch | None]:
-        return self.logs.setdefault((step, item, number), asyncio.Queue())
+    def _log_of(self, step: str, item: int | None, number: int) -> FakeLog:
+        return self.logs.setdefault((step, item, number), FakeLog())
 
     # -- the port -------------------------------------------------------------------------------------
 
@@ -144,10 +215,8 @@ class FakeClient:
         view = reduce_all(None, [e for e in self.journal if e.run_id == run_id and e.seq <= seq])
         return view.state if view is not None else {}
 
-    async def log(self, attempt: AttemptKey) -> AsyncIterator[LogBatch]:
-        queue = self._log_of(attempt.step_id, attempt.item, attempt.number)
-        while (batch := await queue.get()) is not None:
-            yield batch
+    def log(self, attempt: AttemptKey) -> FakeLog:
+        return self._log_of(attempt.step_id, attempt.item, attempt.number)
 
     async def close(self) -> None:
         pass

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from agentainer_tui.client import LogBatch, LogLine, WorkflowEntry
+from agentainer_tui.client import WorkflowEntry
+from agentainer_tui.log_source import LogLine
 from agentainer_tui.screens.answer import AnswerDialog
 from agentainer_tui.screens.cleanup import CleanupDialog
 from agentainer_tui.screens.params_form import ParamsForm
@@ -143,7 +144,7 @@ async def test_a_run_its_details_and_its_errors_survive_hostile_text() -> None:
     story = hostile_story()
     client = FakeClient(hostile_entries(), [story])
     lines = [LogLine("x", stream, text) for text in HOSTILE.values() for stream in ("stdout", "stderr")]
-    client.write_log("all", LogBatch(lines), 2)
+    client.write_log("all", lines, 2)
     async with dashboard(client) as (app, pilot):
         app.open_run(story.run_id)
         await until(pilot, lambda: run_screen(app).steps.keys)

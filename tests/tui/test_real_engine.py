@@ -106,8 +106,11 @@ async def test_a_run_through_the_port_from_its_start_to_its_log(tmp_path: Path, 
 
         last = view.steps["say"].attempts[-1]
         key = AttemptKey(run_id, "say", None, last.number, last.log)
-        lines = [line async for batch in client.log(key) for line in batch.lines]
-        assert {(line.stream, line.text) for line in lines} == {
+        log = client.log(key)
+        extent = [extent async for extent in log.watch()][-1]
+        lines = await log.lines(range(extent.first, extent.last))
+        await log.close()
+        assert {(line.stream, line.text) for line in lines.values()} == {
             ("stdout", "good day"),
             ("stderr", "careful"),
         }

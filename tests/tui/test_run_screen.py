@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agentainer_tui.client import LogBatch, LogLine
+from agentainer_tui.log_source import LogLine
 from agentainer_tui.widgets.step_list import RowKey
 from tests.tui.driving import dashboard, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import FakeClient
@@ -8,8 +8,8 @@ from tests.tui.scenes import COUNT, HELLO, counting, failed
 from tests.tui.story import Story, node
 
 
-def lines_of(*texts: str, stream: str = "stdout") -> LogBatch:
-    return LogBatch([LogLine("2026-01-01T12:00:00.500000Z", stream, text) for text in texts])
+def lines_of(*texts: str, stream: str = "stdout") -> list[LogLine]:
+    return [LogLine("2026-01-01T12:00:00.500000Z", stream, text) for text in texts]
 
 
 async def test_all_steps_are_drawn_before_anything_starts_and_say_what_they_wait_for() -> None:
@@ -140,15 +140,15 @@ async def test_the_log_follows_and_a_reader_who_scrolls_up_is_left_there() -> No
         client.write_log("a", lines_of(*(f"line {number}" for number in range(100))))
         await until_seen(pilot, "line 99")
         await pilot.press("2", "k", "k", "k")
-        log = run_screen(app).details.log_view
+        log = run_screen(app).details.log_pane.view
         await until(pilot, lambda: not log.following)
-        place = log.scroll_offset.y
+        place = log.place.top
         client.write_log("a", lines_of("the end", "oh no"))
-        await until_seen(pilot, "2 new lines below")
-        assert log.scroll_offset.y == place
+        await until_seen(pilot, "+2 new")
+        assert log.place.top == place
         await pilot.press("f")
         await until_seen(pilot, "oh no")
-        await until(pilot, lambda: "new lines" not in on_screen(app))
+        await until(pilot, lambda: "+2 new" not in on_screen(app))
         client.write_log("a", lines_of("still following"))
         await until_seen(pilot, "still following")
 
@@ -158,17 +158,17 @@ async def test_the_log_marks_standard_error_and_joins_pieces_of_a_line() -> None
     client = FakeClient([HELLO], [story])
     async with dashboard(client) as (app, pilot):
         app.open_run(story.run_id)
-        client.write_log("a", LogBatch([LogLine("", "stdout", "progress 1", partial=True)]))
+        client.write_log("a", [LogLine("", "stdout", "progress 1", partial=True)])
         await until_seen(pilot, "progress 1")
         client.write_log("a", lines_of("careful", stream="stderr"))
         await until_seen(pilot, "▎ careful")
-        client.write_log("a", LogBatch([LogLine("", "stdout", " of 2", partial=True)]))
+        client.write_log("a", [LogLine("", "stdout", " of 2", partial=True)])
         await until_seen(pilot, "progress 1 of 2")
-        client.write_log("a", LogBatch([LogLine("", "stdout", ", done")]))
+        client.write_log("a", [LogLine("", "stdout", ", done")])
         await until_seen(pilot, "progress 1 of 2, done")
         assert "▎ progress" not in on_screen(app)
         await pilot.press("t")
-        assert run_screen(app).details.log_view.times
+        assert run_screen(app).details.log_pane.view.times == "relative"
 
 
 async def test_another_attempt_shows_its_own_log() -> None:

@@ -1,0 +1,88 @@
+"""Text on its way out of the app: to the clipboard, into a file, to a pager or an editor."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from textual.app import App, SuspendNotSupported
+
+from agentainer_tui.text import clean, size
+from engine.errors import UsageError
+
+# Terminals drop longer OSC 52 sequences; what they take of base64 is about 100 kB.
+_OSC_LIMIT = 74_000
+
+
+def copy(app: App[Any], text: str) -> str:
+    """Copy as well as this terminal and machine allow; returns a sentence that says where it went.
+
+    The terminal (OSC 52) never answers, so where `pyperclip` works too both are done, and a text that
+    is too long for both ways goes into a file.
+    """
+    short = len(text.encode("utf-8", "replace")) <= _OSC_LIMIT
+    if short:
+        app.copy_to_clipboard(text)
+    if _system_clipboard(text):
+        return "to the clipboard of this machine" + (" and of the terminal (OSC 52)" if short else "")
+    if short:
+        return "to the clipboard of the terminal (OSC 52); where that does nothing, E writes a file"
+    path = scratch_file("copy", ".txt")
+    path.write_text(text, encoding="utf-8", errors="replace")
+    return f"to the file {path}: too long for the terminal ({size(len(text))})"
+
+
+def _system_clipboard(text: str) -> bool:
+    try:
+        import pyperclip  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return False
+    try:
+        pyperclip.copy(text)
+    except Exception:  # whatever is missing on this machine; there are other ways
+        return False
+    return True
+
+
+def scratch_file(name: str, suffix: str) -> Path:
+    """A new file that only this user can read."""
+    descriptor, path = tempfile.mkstemp(suffix, f"agentainer-{name}-")
+    os.close(descriptor)
+    return Path(path)
+
+
+def viewer(*, edit: bool) -> list[str]:
+    """The command of `$PAGER`, or with `edit` of `$VISUAL` or `$EDITOR`; else what is usual.
+
+    Raises:
+        UsageError: there is none on this machine.
+    """
+    names = ("VISUAL", "EDITOR") if edit else ("PAGER",)
+    chosen = next((os.environ[name] for name in names if os.environ.get(name)), "")
+    for command in (chosen, *(("vi", "nano") if edit else ("less", "more"))):
+        words = shlex.split(command)
+        if words and shutil.which(words[0]):
+            return words
+    hint = "set $EDITOR" if edit else "set $PAGER"
+    raise UsageError(f"no {'editor' if edit else 'pager'} is found", hint=hint)
+
+
+def view_file(app: App[Any], path: Path, *, edit: bool) -> None:
+    """Give the terminal to a pager or an editor until it ends.
+
+    Raises:
+        UsageError: there is none, or the terminal cannot be given away.
+    """
+    command = viewer(edit=edit)
+    try:
+        with app.suspend():
+            subprocess.run([*command, str(path)], check=False)
+    except SuspendNotSupported:
+        raise UsageError("this terminal cannot be given to another program") from None
+    except OSError as error:
+        raise UsageError(f"{clean(command[0])} cannot be started: {error.strerror}") from error

@@ -7,6 +7,7 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from agentainer_tui.log_source import Extent, LogLine, Stretch, neighbours
@@ -31,11 +32,12 @@ class FileLog:
     async def watch(self) -> AsyncIterator[Extent]:
         """What is known, whenever it changed."""
         ending = asyncio.ensure_future(self._until_ended())
-        shown = None
+        shown: Extent | None = None
         try:
             while True:
                 over = ending.done()  # before reading: what was written until then is found
-                more, known = await self._read(self._bite)
+                pace = PACE if shown is not None else 0  # the end is shown at once
+                more, known = await self._read(partial(self._bite, pace))
                 extent = known._replace(over=over and not more)
                 if extent != shown:
                     shown = extent
@@ -50,11 +52,10 @@ class FileLog:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await ending
 
-    def _bite(self) -> tuple[bool, Extent]:
-        stop = time.monotonic() + PACE
-        more = True
-        while more and time.monotonic() < stop:
-            more = self._index.advance()
+    def _bite(self, seconds: float) -> tuple[bool, Extent]:
+        stop = time.monotonic() + seconds
+        while (more := self._index.advance()) and time.monotonic() < stop:
+            pass
         return more, Extent(*self._index.extent)
 
     async def lines(self, numbers: Sequence[int]) -> dict[int, LogLine]:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from benchmarks import commands, engine, history, journal, state, steps
+from benchmarks import commands, dashboard_log, engine, history, journal, state, steps
 from benchmarks.figures import HEADER, Figure
 
 
@@ -31,6 +31,7 @@ def main() -> int:
         journal.journal_figures(),
         state.state_figures(),
         history.history_figures(),
+        dashboard_log.dashboard_log_figures(),
     ]
     if docker_answers():
         from tests import docker_images

@@ -50,7 +50,7 @@ CONTAINERS = """
 name: interrupted
 steps:
   - {id: first, image: "%(image)s", command: ["echo", '{"made": 1}']}
-  - {id: slow, image: "%(image)s", command: ["sh", "-c", "sleep %(seconds)s; echo done"]}
+  - {id: slow, image: "%(image)s", command: ["sh", "-c", "sleep %(seconds)s; echo done"], network: %(network)s}
   - {id: last, image: "%(image)s", command: ["echo", "{{ $.made }}"]}
 """
 
@@ -189,9 +189,10 @@ def test_a_parent_and_its_child_go_on_together(local: Home) -> None:
 
 
 @pytest.mark.docker
-def test_a_running_container_is_adopted(tmp_path: Path, busybox_image: str) -> None:
+@pytest.mark.parametrize("network", ["default", "run"])
+def test_a_running_container_is_adopted(tmp_path: Path, busybox_image: str, network: str) -> None:
     home = Home(tmp_path, "docker")
-    engine = home.start(CONTAINERS % {"image": busybox_image, "seconds": 8})
+    engine = home.start(CONTAINERS % {"image": busybox_image, "seconds": 8, "network": network})
     kill_while_slow_runs(home, engine)
     home.run_other(busybox_image)
     document = home.interrupted()
@@ -205,7 +206,7 @@ def test_a_running_container_is_adopted(tmp_path: Path, busybox_image: str) -> N
 @pytest.mark.docker
 def test_a_container_that_exited_meanwhile_is_finalised(tmp_path: Path, busybox_image: str) -> None:
     home = Home(tmp_path, "docker")
-    engine = home.start(CONTAINERS % {"image": busybox_image, "seconds": 2})
+    engine = home.start(CONTAINERS % {"image": busybox_image, "seconds": 2, "network": "default"})
     kill_while_slow_runs(home, engine)
     name = attempts_of(home.interrupted(), "slow")[0]["agent"]
 

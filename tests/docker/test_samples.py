@@ -21,6 +21,7 @@ SAME_EVERYWHERE = [
     ("decision", {"ticket": "the shop is down"}),
     ("subworkflow", {}),
     ("etl_with_finally", {"bad_rows": 1}),
+    ("warm_pool", {"throws": 12}),
 ]
 
 
@@ -69,6 +70,19 @@ def test_a_failure_in_containers_ends_with_the_same_handler_steps(
     assert (on_docker.exit_code, on_docker.status) == (1, "failed")
     assert outline(on_docker) == outline(on_processes)
     assert on_docker.step("transform")["artifacts"] == on_processes.step("transform")["artifacts"]
+    assert_nothing_is_left(home)
+
+
+def test_warm_pool_runs_many_tasks_in_its_two_agents(home: Path, python_image: str) -> None:
+    run = run_sample("warm_pool", home, backend="docker", params={"throws": 12, "image": python_image})
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    attempts = [run.step(step)["attempts"][0] for step in ("deal", "sum")]
+    attempts += [item["attempts"][0] for item in run.step("throw")["items"]]
+    placements = [attempt["placement"] for attempt in attempts]
+    assert {placement["mode"] for placement in placements} == {"shell"}
+    assert len({placement["agent"] for placement in placements}) <= 2
+    assert run.state["traces"] == 0
     assert_nothing_is_left(home)
 
 

@@ -18,7 +18,7 @@ def on_processes(sample: str | Path, home: Path, **params: object) -> SampleRun:
     return run_sample(sample, home, backend="process", params=params)
 
 
-def test_the_samples_are_the_nine_that_the_documentation_names() -> None:
+def test_the_samples_are_the_ten_that_the_documentation_names() -> None:
     assert [file.stem for file in FILES] == [
         "approval",
         "decision",
@@ -29,6 +29,7 @@ def test_the_samples_are_the_nine_that_the_documentation_names() -> None:
         "pipeline",
         "resources",
         "subworkflow",
+        "warm_pool",
     ]
 
 
@@ -262,6 +263,17 @@ def test_subworkflow_has_a_child_run_for_each_guest_and_one_inline(tmp_path: Pat
     # What the inline child has set is picked by `outputs`; nothing else of it comes back.
     assert "letters" not in run.state
     assert run.state["toast"] == "To a guest list of 29 letters!"
+
+
+def test_warm_pool_throws_the_same_dice_everywhere(tmp_path: Path) -> None:
+    run = on_processes("warm_pool", tmp_path, throws=6)
+
+    assert (run.exit_code, run.status) == (0, "completed")
+    assert run.state["seeds"] == [1, 2, 3, 4, 5, 6]
+    assert all(len(throw["dice"]) == 3 for throw in run.state["throw_results"])
+    assert run.state["eyes"] == sum(sum(throw["dice"]) for throw in run.state["throw_results"])
+    assert run.state["traces"] == 0
+    assert {item["attempts"][0]["placement"] for item in run.step("throw")["items"]} == {None}
 
 
 @pytest.mark.parametrize(("answer", "status", "code"), [("approve", "completed", 0), ("reject", "failed", 1)])

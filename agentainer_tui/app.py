@@ -304,6 +304,12 @@ class DashboardApp(App[int]):
             gone = await self.client.cleanup(names)
             self.tell(f"{counted(len(gone), 'agent')} removed.")
 
+    def show_pools(self) -> None:
+        """Show the warm pools, from second to second."""
+        from agentainer_tui.screens.pools import PoolsDialog
+
+        self.push_screen(PoolsDialog(self.client.pools))
+
     def command(self, work_to_do: Coroutine[Any, Any, None]) -> None:
         """Carry out a command of the user; what goes wrong is said, and the app goes on."""
         self.run_worker(work_to_do, group="commands", exit_on_error=False)

@@ -16,6 +16,7 @@ from engine.events import Event
 
 if TYPE_CHECKING:
     from engine.facade import KeptAgent, ParamSpec
+    from engine.inventory import PoolReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,10 @@ class Client(Protocol):
 
     async def kept_agents(self, run_id: str | None = None) -> tuple[KeptAgent, ...]:
         """Agents that were kept and still exist, of one run or of all."""
+        ...
+
+    async def pools(self) -> tuple[PoolReport, ...]:
+        """The warm pools as they are at this moment."""
         ...
 
     async def cleanup(self, names: Sequence[str]) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from engine.events import Event, EventType
 
 if TYPE_CHECKING:
     from engine.facade import Engine, KeptAgent
+    from engine.inventory import PoolReport
     from engine.settings import Settings
     from engine.upkeep import CatalogEntry
 
@@ -153,6 +154,14 @@ class EngineClient:
     async def run_events(self, run_id: str, *, after: int, limit: int) -> tuple[Event, ...]:
         """A page of a run's events."""
         return tuple(await self._call(self._engine.history.events(run_id, after=after, limit=limit)))
+
+    async def pools(self) -> tuple[PoolReport, ...]:
+        """The warm pools as they are at this moment."""
+
+        async def reports() -> tuple[PoolReport, ...]:
+            return tuple(self._engine.pools())
+
+        return await self._call(reports())
 
     async def state_at(self, run_id: str, seq: int) -> Mapping[str, Any]:
         """The run's shared state as of an event."""

@@ -55,6 +55,7 @@ KEYS: tuple[Key, ...] = (
     Key("home", "cancel", "x", "cancel", "Cancel", "Cancel the selected run (asks first)", True, True),
     Key("home", "answer", "a", "answer", "Answer", "Approve or reject a step that waits for you", True, True),
     Key("home", "clean", "X", "clean", "Clean up", "List kept agents, then remove them", True, True),
+    Key("home", "pools", "p", "pools", "Pools", "Warm pools: sizes, use and reuse of agents", False, True),
     Key("home", "workflows", "1", "pane('workflows')", "Workflows", "Go to the list of workflows"),
     Key("home", "runs", "2", "pane('runs')", "Runs", "Go to the list of runs"),
     Key("run", "back", "escape,backspace", "back", "Back", "Back to workflows and runs", True, display="esc"),

@@ -226,6 +226,8 @@ class HomeScreen(Screen[None]):
             return run is not None and run.status.is_terminal
         if action == "cancel":
             return run is not None and not run.status.is_terminal
+        if action == "pools":
+            return self.app.facts is not None
         if action == "answer":
             return run is not None and bool(self._feed.gates(run.id))
         return True
@@ -255,6 +257,10 @@ class HomeScreen(Screen[None]):
         """Clean up after the selected run, or after all of the selected workflow's."""
         run = self.runs.run if self.runs.has_focus else None
         self.app.ask_cleanup(run.id if run is not None else None)
+
+    def action_pools(self) -> None:
+        """Show the warm pools."""
+        self.app.show_pools()
 
     def action_pane(self, name: str) -> None:
         """Go to a pane."""

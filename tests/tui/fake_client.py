@@ -16,6 +16,7 @@ from agentainer_tui.client import (
 from agentainer_tui.log_source import Extent, LogLine, Stretch
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunRow, row_of
+from engine.agents.backend import PoolReport
 from engine.errors import AgentainerError
 from engine.events import Event, EventType
 from engine.facade import KeptAgent
@@ -111,6 +112,7 @@ class FakeClient:
         self.calls: list[tuple[Any, ...]] = []
         self.refuse: Exception | None = None
         self.kept: list[KeptAgent] = []
+        self.reports: list[PoolReport] = []
         self.logs: dict[tuple[str, int | None, int], FakeLog] = {}
         self.journal: list[Event] = []
         self.started = "feedfacecafe"
@@ -190,6 +192,10 @@ class FakeClient:
     async def kept_agents(self, run_id: str | None = None) -> tuple[KeptAgent, ...]:
         self._do("kept_agents", run_id)
         return tuple(agent for agent in self.kept if run_id in (None, agent.attempt.run_id))
+
+    async def pools(self) -> tuple[PoolReport, ...]:
+        self._do("pools")
+        return tuple(self.reports)
 
     async def cleanup(self, names: Sequence[str]) -> tuple[str, ...]:
         self._do("cleanup", tuple(names))

@@ -50,7 +50,10 @@ CONTAINERS = """
 name: interrupted
 steps:
   - {id: first, image: "%(image)s", command: ["echo", '{"made": 1}']}
-  - {id: slow, image: "%(image)s", command: ["sh", "-c", "sleep %(seconds)s; echo done"], network: %(network)s}
+  - id: slow
+    image: "%(image)s"
+    command: ["sh", "-c", "sleep %(seconds)s; echo done"]
+    network: %(network)s
   - {id: last, image: "%(image)s", command: ["echo", "{{ $.made }}"]}
 """
 

@@ -119,6 +119,7 @@ async def test_a_run_through_the_port_from_its_start_to_its_log(tmp_path: Path, 
         rows = await client.runs(limit=10, before=None, workflow="flow")
         assert [row.id for row in rows] == [run_id]
         assert await client.runs(limit=10, before=rows[0].seq, workflow="flow") == ()
+        assert await client.pools() == (), "local processes have none"
 
 
 async def test_retry_cancel_and_cleanup_through_the_port(tmp_path: Path, flows: Path) -> None:

@@ -46,6 +46,28 @@ BEHAVIOURS: dict[str, tuple[str | tuple[str, ...], int, bytes, bytes]] = {
     "leaves a process that holds its output": ("sleep 600 & echo main; exit 3", 3, b"main\n", b""),
     "kills its parent": ("kill -9 $PPID; echo on", 0, b"on\n", b""),
     "kills everything": ("kill -9 -1 2>/dev/null; echo on", 0, b"on\n", b""),
+    "stops its parent and process 1": ("kill -STOP 1 $PPID; echo on; exit 2", 2, b"on\n", b""),
+    "reads what process 1 is given": ("timeout 1 cat /proc/1/fd/0 2>/dev/null; exit 3", 3, b"", b""),
+    "writes marks for process 1": (
+        "echo agentainer:0:E:5 > /proc/1/fd/1; sleep 0.1; echo on; exit 7",
+        7,
+        b"agentainer:0:E:5\non\n",
+        b"",
+    ),
+    "leaves names that shells stumble over": (
+        "cd /tmp; touch -- -rf 'a b' '*' .x ..y \"$(printf 'a\\nb')\"; mkfifo p; ln -s / root; exit 1",
+        1,
+        b"",
+        b"",
+    ),
+    "leaves processes that come back": (
+        "echo 'trap \"setsid sh /tmp/r &\" TERM HUP; while :; do sleep 0.02; done' > /tmp/r;"
+        " setsid sh /tmp/r & exit 1",
+        1,
+        b"",
+        b"",
+    ),
+    "puts a link in the place of /tmp": ("mv /tmp /other 2>/dev/null; ln -s /etc /tmp; exit 1", 1, b"", b""),
     "kills itself": ("kill -9 $$", 137, b"", b""),
     "is terminated by itself": ("kill -TERM $$", 143, b"", b""),
     "ends a program of its own by a signal": ("sh -c 'kill -SEGV $$' 2>/dev/null; echo $?", 0, b"139\n", b""),

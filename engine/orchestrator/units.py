@@ -224,8 +224,9 @@ class UnitRunner:
         await attempt.end()
         self._agents.remove(attempt)
         await attempt.remove("recovery")
-        await self._run.record(attempt.finished(lost, kept=False))
-        self._open = None
+        recorded = self._run.record(attempt.finished(lost, kept=False))
+        self._open = None  # before the await: a cancellation must not end it twice
+        await recorded
 
     async def _wait_until_due(self, last: AttemptRecord, failures: int) -> None:
         """The rest of a back-off that a crash interrupted, measured from the failure."""

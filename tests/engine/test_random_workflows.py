@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, example, given, reject, settings
 from hypothesis import strategies as st
 
 from engine.events import EventType, RunStatus
@@ -57,7 +57,33 @@ def test_every_step_runs_or_is_skipped_as_the_documentation_says(document: rw.St
     tell(document, seed, story)
 
 
+_RETRY = {"max_attempts": 1, "backoff": "constant", "delay": "2s", "jitter": "none"}
+_NEVER = {"field": "$.a", "operator": "eq", "value": True}
+
+
+def _step(id_: str, **more: Any) -> rw.Step:
+    common = {"command": ["x"], "timeout": "4s", "retry_policy": _RETRY, "depends_on": []}
+    return {"id": id_, **common, **more}
+
+
+# Its run is stopped in the moment in which an attempt of before the crash is given up.
+STOPPED_WHILE_GIVEN_UP = {
+    "name": "random",
+    "config": {"max_parallel": 1, "timeout": "15s", "finally_timeout": "2s"},
+    "state": {"a": False},
+    "steps": [
+        _step("s0"),
+        _step("s1", condition=_NEVER),
+        _step("s2", condition=_NEVER),
+        _step("s3", type="parallel", max_workers=2),
+        _step("s4", condition=_NEVER),
+        _step("s5"),
+    ],
+}
+
+
 @thorough
+@example(document=STOPPED_WHILE_GIVEN_UP, seed=0)
 @given(document=rw.documents(), seed=st.integers(0, 2**32))
 def test_every_run_ends_once_and_leaves_nothing_whatever_befalls_it(document: rw.Step, seed: int) -> None:
     rng = random.Random(seed)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure everything that this machine can, print a table, and JSON with `--json`."""
+"""`python -m benchmarks`: measure everything that this machine can, print a table, keep them as JSON."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import datetime
+from pathlib import Path
 
-from benchmarks import commands, dashboard_log, engine, history, journal, state, steps
+from benchmarks import commands, containers, dashboard_log, engine, history, journal, state, steps
 from benchmarks.figures import HEADER, Figure
+
+RESULTS = Path(__file__).parent / "results"
 
 
 def docker_answers() -> bool:
@@ -22,7 +26,7 @@ def docker_answers() -> bool:
 def main() -> int:
     """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON instead")
     arguments = parser.parse_args()
     sources = [
         commands.command_figures(),
@@ -36,7 +40,7 @@ def main() -> int:
     if docker_answers():
         from tests import docker_images
 
-        sources.append(steps.docker_figures(docker_images.image("busybox")))
+        sources.append(containers.container_figures(docker_images.image("busybox")))
     else:
         print("no Docker engine answers: the container figures are left out", file=sys.stderr)
     figures: list[Figure] = []
@@ -47,8 +51,11 @@ def main() -> int:
             figures.append(figure)
             if not arguments.json:
                 print(figure.line(), flush=True)
+    found = json.dumps([figure.to_json() for figure in figures], indent=1)
     if arguments.json:
-        print(json.dumps([figure.to_json() for figure in figures]))
+        print(found)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{datetime.now():%Y-%m-%d-%H%M%S}.json").write_text(found + "\n", encoding="utf-8")
     return 0
 
 

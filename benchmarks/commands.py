@@ -21,7 +21,7 @@ def command_figures() -> Iterator[Figure]:
     ours = [sys.executable, "-m", "agentainer_tui"]
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "one.json"
-        file.write_text(document(1, "sequential", None), encoding="utf-8")
+        file.write_text(document(1, "sequential"), encoding="utf-8")
         for name, words, limit in (
             ("agentainer --help", ["--help"], SHORT),
             ("agentainer validate FILE", ["validate", str(file)], SHORT),

@@ -69,7 +69,13 @@ def _step(id_: str, **more: Any) -> rw.Step:
 # Its run is stopped in the moment in which an attempt of before the crash is given up.
 STOPPED_WHILE_GIVEN_UP = {
     "name": "random",
-    "config": {"max_parallel": 1, "timeout": "15s", "finally_timeout": "2s"},
+    "config": {
+        "failure_strategy": "fail_fast",
+        "cleanup_policy": "always",
+        "max_parallel": 1,
+        "timeout": "15s",
+        "finally_timeout": "2s",
+    },
     "state": {"a": False},
     "steps": [
         _step("s0"),

@@ -131,7 +131,9 @@ def _waiting(event: Event) -> str:
 
 def _retrying(event: Event, view: RunView) -> str:
     node = _node(event, view)
-    number = len(node.attempts) + 1 if node else 2
+    # The view may be ahead of the event: the next try may have begun in the same batch.
+    earlier = [attempt.number for attempt in node.attempts if attempt.created_seq < event.seq] if node else []
+    number = max(earlier, default=1) + 1
     delay = duration(event.data.get("delay"))
     return f"{ending(event.data)}; try {number} in {delay or '0.0s'}"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.agents.backend import Backend, BackendFacts, Pools
 from engine.clock import Clock
-from engine.errors import Reason, StateStoreError
+from engine.errors import HistoryError, Reason, StateStoreError
 from engine.events import Event, EventSink, EventType, StepStatus
 from engine.history.log_budget import LogBudget
 from engine.history.logs import LogWriter
@@ -141,6 +141,7 @@ class RunContext:
         self._aftermath = Aftermath()
         self.standing: dict[str, StepStatus] = {}  # of the steps that this engine has moved
         self.verdict: Mapping[str, Any] | None = None  # `run` in the scope of handler steps
+        self._unwritable: HistoryError | None = None
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # -- events ---------------------------------------------------------------------------------------
@@ -163,8 +164,11 @@ class RunContext:
         """Queue events for the journal, in order; await the answer only where durability must come first.
 
         A write that fails without anyone awaiting it must still stop the run: nothing may happen that the
-        journal does not know of.
+        journal does not know of. After one that the database did not take, nothing more is written: with
+        what is missing, the rest would make no sense. The run stays as it stands, for the next engine.
         """
+        if self._unwritable is not None:
+            return _refused(self._unwritable)
         written = asyncio.ensure_future(self.services.journal.record(*events))
         written.add_done_callback(self._note_journal_failure)
         return written
@@ -172,6 +176,8 @@ class RunContext:
     def _note_journal_failure(self, written: asyncio.Future[Any]) -> None:
         if written.cancelled() or (error := written.exception()) is None:
             return
+        if isinstance(error, HistoryError):
+            self._unwritable = error
         if not self.broken.done():
             self.broken.set_exception(error)
             self.broken.exception()  # retrieved: whoever ends the run looks at it
@@ -375,3 +381,11 @@ class RunContext:
 def _as_variable(text: str) -> str:
     """What a task printed may hold what no variable can: NUL, and halves of surrogate pairs."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def _refused(error: HistoryError) -> Awaitable[tuple[Event, ...]]:
+    """What awaiting a record comes to that is not even tried."""
+    refused: asyncio.Future[tuple[Event, ...]] = asyncio.get_running_loop().create_future()
+    refused.set_exception(error)
+    refused.exception()  # retrieved: not everybody awaits it
+    return refused

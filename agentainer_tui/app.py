@@ -370,7 +370,7 @@ def run_dashboard(settings: Settings, directory: Path) -> int:
     Raises:
         AgentainerError: the engine could not be started.
     """
-    from agentainer_tui.engine_client import EngineClient
+    from agentainer_tui.bridge.client import EngineClient
 
     client = EngineClient(settings, directory)
     app = DashboardApp(client, directory)

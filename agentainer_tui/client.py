@@ -1,4 +1,4 @@
-"""The port: all that the app knows of the engine. `engine_client.EngineClient` is the real one.
+"""The port: all that the app knows of the engine. `bridge.client.EngineClient` is the real one.
 
 Every call may raise `AgentainerError`; the app shows it as a notification and goes on.
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 from textual.app import App, ComposeResult
 from textual.events import Key
 
-from agentainer_tui.engine_logs import FileLog
+from agentainer_tui.bridge.logs import FileLog
 from agentainer_tui.looks import UNICODE
 from agentainer_tui.theme import DARK, Palette
 from agentainer_tui.widgets.log_pane import LogPane

@@ -19,7 +19,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from agentainer_tui.app import DashboardApp
-from agentainer_tui.engine_client import EngineClient
+from agentainer_tui.bridge.client import EngineClient
 from agentainer_tui.looks import UNICODE
 from agentainer_tui.screens.home import HomeScreen
 from agentainer_tui.screens.run import RunScreen

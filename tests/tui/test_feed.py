@@ -7,11 +7,11 @@ from concurrent.futures import Future
 
 import pytest
 
+from agentainer_tui.bridge.stream import Stream
 from agentainer_tui.client import EngineFacts, Snapshot
 from agentainer_tui.feed import Feed
 from agentainer_tui.model import reduce_all
 from agentainer_tui.reruns import run_again, unfinished
-from agentainer_tui.stream import Stream
 from agentainer_tui.views import RunRow, RunView, row_of
 from engine.events import RunStatus
 from tests.tui.scenes import counting, failed, finished

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.events import MouseScrollUp
 
-from agentainer_tui.engine_logs import FileLog
+from agentainer_tui.bridge.logs import FileLog
 from agentainer_tui.log_merge import MergedLog
 from agentainer_tui.log_source import LogLine
 from agentainer_tui.widgets.log_pane import LogPane

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agentainer_tui.app import DashboardApp
+from agentainer_tui.bridge.client import EngineClient
 from agentainer_tui.client import AttemptKey, RetryScope
-from agentainer_tui.engine_client import EngineClient
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.step_list import RowKey

@@ -1,0 +1,11 @@
+"""The real port, made of its parts."""
+
+from __future__ import annotations
+
+from agentainer_tui.bridge.agents import Agents
+from agentainer_tui.bridge.reading import Reading
+from agentainer_tui.bridge.runs import Runs
+
+
+class EngineClient(Reading, Runs, Agents):
+    """All that `client.Client` asks for, from an engine in this process."""

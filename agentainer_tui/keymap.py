@@ -6,6 +6,7 @@ themselves (ctrl+a, b, space, h, i, j, m) are not used. Each binding has an id, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from textual.binding import Binding
@@ -25,6 +26,7 @@ class Key:
         footer: shown in the footer.
         palette: offered in the command palette.
         display: how the key is written; Textual's own way if empty.
+        yields: it has nothing to do at most times, and then the same key of an outer scope works.
     """
 
     scope: str
@@ -36,11 +38,18 @@ class Key:
     footer: bool = False
     palette: bool = False
     display: str = ""
+    yields: bool = False
+
+    @property
+    def id(self) -> str:
+        """What a keymap calls it."""
+        return f"{self.scope}.{self.name}"
 
 
 SCOPES = {
     "app": "Everywhere",
     "list": "Lists",
+    "filter": "While a filter is typed",
     "home": "Workflows and runs",
     "run": "One run",
     "text": "Logs and details",
@@ -48,6 +57,16 @@ SCOPES = {
     "search": "While a search in a log is typed",
     "dialog": "Dialogs",
 }
+
+# Scopes that are active at the same time, from the inside out: there, a key may mean one thing only.
+TOGETHER: tuple[tuple[str, ...], ...] = (
+    ("list", "home", "app"),
+    ("list", "run", "app"),
+    ("log", "text", "run", "app"),
+    ("filter",),
+    ("search",),
+    ("dialog",),
+)
 
 KEYS: tuple[Key, ...] = (
     Key("home", "run", "r", "run_workflow", "Run", "Run the workflow (asks for its params)", True, True),
@@ -88,7 +107,8 @@ KEYS: tuple[Key, ...] = (
         display="&"),
     Key("log", "next", "n", "ask('next')", "Next", "To the next line that was found"),
     Key("log", "previous", "N", "ask('previous')", "Previous", "To the line found before"),
-    Key("log", "clear", "escape", "ask('clear')", "Clear", "Drop the selection, then the search"),
+    Key("log", "clear", "escape", "ask('clear')", "Clear", "Drop the selection, then the search",
+        yields=True),
     Key("log", "mark", "v", "mark", "Mark", "Begin a selection of lines at the cursor, or drop it"),
     Key("log", "copy", "y", "ask('copy')", "Copy", "Copy the line, or the selection", True),
     Key("log", "copy_all", "Y", "ask('copy_all')", "Copy all", "Copy all lines on show"),
@@ -108,6 +128,13 @@ KEYS: tuple[Key, ...] = (
     Key("list", "top", "home,g", "cursor_first", "First", "To the first row"),
     Key("list", "bottom", "end,G", "cursor_last", "Last", "To the last row"),
     Key("list", "open", "enter", "choose", "Open", "Open the selected row", True, display="enter"),
+    Key("list", "filter", "slash", "filter", "Filter", "Show only rows with a text", True, display="/"),
+    Key("list", "clear", "escape", "clear_filter", "Show all", "Take the filter away", True, display="esc",
+        yields=True),
+    Key("filter", "leave", "escape", "leave", "Show all", "Take the filter away", True, display="esc"),
+    Key("filter", "to_list", "down,tab", "to_list", "List", "Keep the filter, go on to the list (also enter)",
+        True, display="enter"),
+    Key("filter", "regex", "ctrl+r", "regex", "Regex", "Regular expression or plain text", True),
     Key("app", "palette", "colon,ctrl+p", "command_palette", "Menu", "Find a command", True, display=":"),
     Key("app", "help", "question_mark,f1", "help", "Help", "This list of keys", True, True, "?"),
     Key("app", "quit", "q", "quit", "Quit", "Leave; asks first while runs are in progress", True, True),
@@ -127,11 +154,26 @@ def bindings(scope: str, *, quiet: bool = False) -> list[Binding]:
             show=key.footer and not quiet,
             key_display=key.display or None,
             tooltip=key.help,
-            id=f"{scope}.{key.name}",
+            id=key.id,
         )
         for key in KEYS
         if key.scope == scope
     ]
+
+
+def clashes(keys: Sequence[Key]) -> Iterator[tuple[str, Key, Key]]:
+    """Keys that mean two things where both are active: the key, the inner and the outer action."""
+    seen: set[tuple[str, str]] = set()
+    for scopes in TOGETHER:
+        taken: dict[str, Key] = {}
+        for key in (key for scope in scopes for key in keys if key.scope == scope):
+            for name in key.keys.split(","):
+                other = taken.get(name)
+                if other is None or (other.yields and other.scope != key.scope):
+                    taken[name] = key
+                elif (other.id, key.id) not in seen:
+                    seen.add((other.id, key.id))
+                    yield name, other, key
 
 
 def key_text(key: Key) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
 from textual import events
@@ -14,6 +14,9 @@ from textual.strip import Strip
 
 from agentainer_tui.keymap import bindings
 from agentainer_tui.widgets.ink import Inked, Row
+
+if TYPE_CHECKING:
+    from agentainer_tui.widgets.list_filter import ListFilter
 
 
 class RowList(Inked, can_focus=True):
@@ -47,6 +50,8 @@ class RowList(Inked, can_focus=True):
         self._places: dict[Hashable, int] = {}
         self._cursor = 0
         self.empty = tuple(empty)
+        # Set by the filter itself when it is mounted.
+        self.filter_bar: ListFilter | None = None
 
     # -- for subclasses -------------------------------------------------------------------------------
 
@@ -176,8 +181,10 @@ class RowList(Inked, can_focus=True):
 
     def _empty_line(self, y: int, width: int) -> Strip:
         row = Row().gap(2)
-        if 1 <= y <= len(self.empty):
-            row.cell(self.empty[y - 1], max(0, width - 3), self.ink("text" if y == 1 else "muted"))
+        bar = self.filter_bar
+        empty = bar.empty_lines if bar is not None and bar.active else self.empty
+        if 1 <= y <= len(empty):
+            row.cell(empty[y - 1], max(0, width - 3), self.ink("text" if y == 1 else "muted"))
         return row.strip(width, self.rich_style)
 
     # -- input ----------------------------------------------------------------------------------------
@@ -234,3 +241,21 @@ class RowList(Inked, can_focus=True):
         """Open the row under the cursor."""
         if self.key is not None:
             self.post_message(self.Chosen(self, self.key))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A filter can be typed where there is one, and taken away where one is on."""
+        if action == "filter":
+            return self.filter_bar is not None
+        if action == "clear_filter":
+            return self.filter_bar is not None and self.filter_bar.active
+        return True
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        if self.filter_bar is not None:
+            self.filter_bar.open()
+
+    def action_clear_filter(self) -> None:
+        """Show all rows again."""
+        if self.filter_bar is not None:
+            self.filter_bar.clear()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agentainer_tui.client import EngineFacts
-from agentainer_tui.keymap import KEYS, SCOPES, bindings, key_text
+from agentainer_tui.keymap import KEYS, SCOPES, TOGETHER, bindings, clashes, key_text
 from agentainer_tui.looks import ASCII, LOOKS, UNICODE, choose_glyphs
 from engine.events import RunStatus, StepStatus
 from tests.tui.driving import dashboard, home, on_screen, run_screen, until, until_seen
@@ -143,21 +143,8 @@ def test_glyphs_follow_the_terminal() -> None:
 
 
 def test_keys_do_not_collide_within_what_is_active_together() -> None:
-    screens = (
-        ("home", "list", "app"),
-        ("run", "list", "app"),
-        ("run", "text", "app"),
-        ("text", "log", "app"),
-        ("search", "app"),
-        ("dialog",),
-    )
-    for screen in screens:
-        taken: dict[str, str] = {}
-        for key in KEYS:
-            if key.scope in screen:
-                for name in key.keys.split(","):
-                    assert name not in taken, f"{name} is {taken.get(name)} and {key.name}"
-                    taken[name] = key.name
+    assert [(name, inner.id, outer.id) for name, inner, outer in clashes(KEYS)] == []
+    assert {scope for scopes in TOGETHER for scope in scopes} == set(SCOPES)
 
 
 def test_no_key_is_one_that_terminals_or_tmux_keep_and_none_that_destroys_is_a_chord() -> None:
@@ -165,7 +152,7 @@ def test_no_key_is_one_that_terminals_or_tmux_keep_and_none_that_destroys_is_a_c
     for key in KEYS:
         names = set(key.keys.split(","))
         assert not names & kept_back
-        typing = key.scope == "search"  # letters are text there, and nothing there destroys
+        typing = key.scope in ("search", "filter")  # letters are text there, and nothing there destroys
         assert typing or key.name == "palette" or not any(name.startswith("ctrl+") for name in names)
 
 

@@ -13,7 +13,7 @@ help:
 	@echo "make test    run the tests; ARGS=… goes to pytest (those that need Docker are skipped without it)"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make format  let ruff mend what it can"
-	@echo "make bench   measure; each figure beside the floor that this machine has"
+	@echo "make bench   measure; each figure beside the floor that this machine has. ARGS=\"engine journal\" for a part"
 	@echo "make clean   remove the environment and all caches"
 
 demo: $(VENV)/installed

@@ -40,6 +40,13 @@ def document(members: Sequence[Document], *, at_once: int = AT_ONCE, **more: Any
     return {"name": "bench", "config": {"max_parallel": at_once}, "steps": list(members), **more}
 
 
+def busybox_figures() -> Iterator[Figure]:
+    """All of them, with the image that the tests of the Docker backend use."""
+    from tests import docker_images
+
+    return container_figures(docker_images.image("busybox"))
+
+
 def container_figures(image: str) -> Iterator[Figure]:
     """All of them."""
     yield from _whole_jobs(image)

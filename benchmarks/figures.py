@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -68,6 +68,11 @@ class Figure:
     def to_json(self) -> dict[str, Any]:
         """The figure with what follows from it."""
         return dataclasses.asdict(self) | {"ratio": self.ratio, "met": self.met}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Figure:
+        """The inverse of `to_json`."""
+        return cls(**{field.name: found[field.name] for field in dataclasses.fields(cls)})
 
 
 HEADER = f"{'what':<46} {'median':>10} {'':<7} {'floor':<36} {'median':>10} {'ratio':>8}  target"

@@ -124,6 +124,10 @@ async def find_orphans(settings: Settings) -> tuple[list[Orphan], list[str]]:
     live = Lease.holder(settings.home) is not None
 
     async def look(backend: Backend) -> None:
+        for copy in await backend.shell_copies():
+            if copy.in_use is False:
+                why = f"a copy of {copy.agent}, and the shell that it was made for is over"
+                orphans.append(Orphan(copy.info, backend.name, why, _removal(backend, copy.info)))
         for agent in await backend.list_agents():
             if agent.identity.instance != own:
                 fate = await asyncio.to_thread(_fate_of_home, agent)
@@ -134,8 +138,7 @@ async def find_orphans(settings: Settings) -> tuple[list[Orphan], list[str]]:
             else:
                 fate = "no run of this home needs it; the next engine that opens the home removes it"
             if fate:
-                remedy = ("docker", "rm", "-f", "-v", agent.name) if backend.name == "docker" else ()
-                orphans.append(Orphan(agent, backend.name, fate, remedy))
+                orphans.append(Orphan(agent, backend.name, fate, _removal(backend, agent)))
 
     with tempfile.TemporaryDirectory() as place:
         home = settings.home if own is not None else Path(place)
@@ -210,6 +213,10 @@ def _fate_of_home(agent: AgentInfo) -> str | None:
     except (OSError, ValueError):
         return None
     return "" if found == agent.identity.instance else f"its home {agent.home} has been made anew since"
+
+
+def _removal(backend: Backend, agent: AgentInfo) -> tuple[str, ...]:
+    return ("docker", "rm", "-f", "-v", agent.name) if backend.name == "docker" else ()
 
 
 def _age(agent: AgentInfo) -> tuple[bool, str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.agents.backend import AgentInfo, BackendFacts, PoolReport, Sample
+    from engine.agents.shells import Shell
     from engine.assembly import Parts
     from engine.history.reader import Reader
     from engine.history.records import AttemptRecord, RunRecord
@@ -285,9 +286,30 @@ class Engine:
         """
         return self._parts.services.backend.samples(name)
 
-    def shell_command(self, name: str) -> list[str] | None:
-        """The argv that opens a shell in a kept or running agent, None where there is none."""
-        return self._parts.services.backend.shell_command(name)
+    async def agents(self) -> list[AgentInfo]:
+        """The agents of this home that exist now, on the backend in use.
+
+        Raises:
+            UnavailableError: the backend cannot be asked.
+        """
+        return list((await self._existing_agents()).values())
+
+    async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
+        """A shell in a kept or running agent, to be run by the caller on a terminal, then closed.
+
+        Args:
+            name: the agent's.
+            command: one command instead of a shell to type into.
+            tty: whether it is for a terminal.
+
+        Raises:
+            BackendError: there is no such agent, or it cannot be entered.
+        """
+        return await self._parts.services.backend.open_shell(name, command, tty=tty)
+
+    async def close_shell(self, shell: Shell) -> None:
+        """Remove what was made for a shell. Repeatable."""
+        await self._parts.services.backend.close_shell(shell)
 
     def subscribe(self, after: int | None = None, *, run_id: str | None = None) -> Subscription:
         """Committed events after a sequence number (None: from now on), then live ones, without a gap."""

@@ -40,6 +40,7 @@ VERBS = {
     "reject": "answering:reject",
     "cleanup": "cleaning:cleanup",
     "agents": "cleaning:agents",
+    "shell": "entering:shell",
     "stats": "stats:stats",
     "profile": "profiling:profile",
     "schema": "documents:schema",
@@ -236,6 +237,16 @@ def _keeping_verbs(verb: Any) -> None:
     )
     _backend_option(agents)
     _json_option(agents)
+    shell = verb("shell", "open a shell in an agent that runs, or that was kept for inspection")
+    shell.add_argument("agent", metavar="AGENT|RUN", help=f"an agent's name; or {RUN_HELP}")
+    shell.add_argument(
+        "step", metavar="STEP", nargs="?", help="of a run: whose agent (default: the only one)"
+    )
+    shell.add_argument("--item", metavar="N", type=_index, help="of a map step: the item's (from 0)")
+    shell.add_argument(
+        "-c", "--command", metavar="TEXT", help="run this in it instead, without a terminal; its exit code"
+    )
+    _backend_option(shell)
     doctor = verb("doctor", "what was found on this machine, and what to do about what was not")
     _json_option(doctor)
     prune = verb("prune", "delete old runs, by default those that the settings let go; lists them first")

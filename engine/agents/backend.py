@@ -31,7 +31,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from engine.agents.shells import Shell, ShellCopy
 
 Stream = Literal["stdout", "stderr"]
 
@@ -440,8 +443,24 @@ class Backend(Protocol):
         """All agents with our labels, of one instance (home) or of all."""
         ...
 
-    def shell_command(self, name: str) -> list[str] | None:
-        """The argv that opens a shell in a kept or running agent, None where there is no such thing."""
+    async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
+        """A shell in a kept or running agent, or one command in it; to be closed when it has ended.
+
+        Raises:
+            BackendError: there is no such agent, or it cannot be entered.
+        """
+        ...
+
+    async def close_shell(self, shell: Shell) -> None:
+        """Remove what was made for a shell. Repeatable."""
+        ...
+
+    async def shell_copies(self, instance: str | None = None) -> list[ShellCopy]:
+        """The copies of agents that exist for shells, of one instance (home) or of all."""
+        ...
+
+    async def sweep_shells(self) -> list[str]:
+        """Remove copies of this instance whose makers are gone; returns their names."""
         ...
 
     def samples(self, name: str) -> AsyncGenerator[Sample, None]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from engine.agents import docker_enter
 from engine.agents.backend import (
     AgentInfo,
     AgentSpec,
@@ -44,6 +44,7 @@ from engine.agents.docker_spec import (
     joined_network,
 )
 from engine.agents.host import check_limits, count_gpus
+from engine.agents.shells import Shell, ShellCopy
 from engine.agents.texts import check_texts
 from engine.errors import BackendError, Reason, UnavailableError
 
@@ -55,15 +56,6 @@ _OLDEST_API = (1, 41)
 _SPARE_THREADS = 8
 # A call that has missed its deadline keeps its thread so many seconds longer, for a late answer.
 _AFTERLIFE = 10
-# A kept container that has exited cannot be entered; a copy of its files can. The copy must not carry our
-# labels, or it would be taken for an agent.
-_SHELL = """
-if [ "$(docker inspect -f '{{.State.Running}}' "$1")" = true ]; then exec docker exec -it "$1" sh; fi
-network=$(docker inspect -f '{{.HostConfig.NetworkMode}}' "$1") && image=$(docker commit "$1") || exit
-case $network in container:*) network=bridge; esac
-docker run --rm -it --network "$network" --label agentainer.instance= --entrypoint sh "$image"
-docker rmi "$image" >/dev/null
-"""
 
 
 class DockerBackend:
@@ -326,12 +318,23 @@ class DockerBackend:
             if agent.identity.instance
         ]
 
-    def shell_command(self, name: str) -> list[str] | None:
-        """A shell in the running container, or, after its exit, in a copy of its files."""
-        if shutil.which("docker") is None:
-            return None
+    async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
+        """In the running container, or, after its exit, in a copy of its files."""
         check_name(name)
-        return ["sh", "-c", _SHELL, "agentainer-shell", name]
+        return await docker_enter.open_shell(self.link, name, command, tty=tty)
+
+    async def close_shell(self, shell: Shell) -> None:
+        """Remove the copy."""
+        if shell.copy:
+            await docker_enter.remove_copy(self.link.calls, shell.copy)
+
+    async def shell_copies(self, instance: str | None = None) -> list[ShellCopy]:
+        """Containers that were made to be entered."""
+        return await docker_enter.shell_copies(self.link.calls, instance)
+
+    async def sweep_shells(self) -> list[str]:
+        """Copies, and images of copies, whose makers are gone."""
+        return await docker_enter.sweep(self.link)
 
     async def samples(self, name: str) -> AsyncGenerator[Sample, None]:
         """From the engine's stats, one stream for all who watch it."""

@@ -27,6 +27,7 @@ from engine.agents.backend import (
     Usage,
 )
 from engine.agents.safe_copy import SafeCopy
+from engine.agents.shells import Shell, ShellCopy
 from engine.errors import BackendError, Reason
 
 _KILLED = 137
@@ -231,9 +232,20 @@ class MemoryBackend:
             if instance is None or agent.spec.identity.instance == instance
         ]
 
-    def shell_command(self, name: str) -> list[str] | None:
+    async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
         """There is nothing to enter."""
-        return None
+        raise BackendError(Reason.INPUT_ERROR, f"{name} has nothing to enter", transient=False)
+
+    async def close_shell(self, shell: Shell) -> None:
+        """None was opened."""
+
+    async def shell_copies(self, instance: str | None = None) -> list[ShellCopy]:
+        """None is ever made."""
+        return []
+
+    async def sweep_shells(self) -> list[str]:
+        """None is ever left."""
+        return []
 
     async def samples(self, name: str) -> AsyncGenerator[Sample, None]:
         """As scripted, once a second."""

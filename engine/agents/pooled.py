@@ -36,6 +36,7 @@ from engine.agents.docker_spec import check_name
 from engine.agents.pool import Pool
 from engine.agents.pool_members import Kind
 from engine.agents.pooled_task import PooledTask
+from engine.agents.shells import Shell, ShellCopy
 from engine.agents.warm import WarmMaker
 from engine.errors import BackendError, Reason
 
@@ -281,9 +282,22 @@ class PooledBackend:
         found = await self._below.list_agents(instance)
         return [at_work[info.name].info(info) if info.name in at_work else info for info in found]
 
-    def shell_command(self, name: str) -> list[str] | None:
-        """A shell in the container where the task is."""
-        return self._below.shell_command(self._container(name))
+    async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
+        """In the container where the task is."""
+        shell = await self._below.open_shell(self._container(name), command, tty=tty)
+        return replace(shell, agent=name)
+
+    async def close_shell(self, shell: Shell) -> None:
+        """As below."""
+        await self._below.close_shell(shell)
+
+    async def shell_copies(self, instance: str | None = None) -> list[ShellCopy]:
+        """As below."""
+        return await self._below.shell_copies(instance)
+
+    async def sweep_shells(self) -> list[str]:
+        """As below."""
+        return await self._below.sweep_shells()
 
     async def samples(self, name: str) -> AsyncGenerator[Sample, None]:
         """Of the container where the task is, for as long as it has the task."""

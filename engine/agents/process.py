@@ -44,6 +44,7 @@ from engine.agents.process_records import (
     terminate_orphan,
 )
 from engine.agents.process_usage import measure
+from engine.agents.shells import Shell, ShellCopy
 from engine.agents.texts import check_texts
 from engine.errors import BackendError, Reason, UnavailableError
 from engine.trees import size_of
@@ -329,12 +330,26 @@ class ProcessBackend:
             for record in records
         ]
 
-    def shell_command(self, name: str) -> list[str] | None:
-        """A shell in the agent's directory; None if it has none."""
+    async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
+        """A shell of this machine in the agent's directory."""
         directory = self._records.directory(name)
-        if not directory.is_dir():
-            return None
-        return ["/bin/sh", "-c", 'cd -- "$1" && exec "${SHELL:-/bin/sh}"', "agentainer-shell", str(directory)]
+        if not await asyncio.to_thread(directory.is_dir):
+            raise _input_error(f"{name} is gone, and its directory with it", "see `agentainer agents`")
+        script = '"${SHELL:-/bin/sh}"' if command is None else '/bin/sh -c "$2"'
+        words = (f'cd -- "$1" && exec {script}', "agentainer-shell", str(directory), command or "")
+        note = "This is the agent's working directory, as it left it."
+        return Shell(name, ("/bin/sh", "-c", *words), note=note)
+
+    async def close_shell(self, shell: Shell) -> None:
+        """Nothing was made for it."""
+
+    async def shell_copies(self, instance: str | None = None) -> list[ShellCopy]:
+        """None is ever made."""
+        return []
+
+    async def sweep_shells(self) -> list[str]:
+        """None is ever left."""
+        return []
 
     async def samples(self, name: str) -> AsyncGenerator[Sample, None]:
         """Its whole tree once a second, on Linux."""

@@ -22,6 +22,10 @@ async def reap(services: Services, history: Reader) -> list[AgentInfo]:
     """
     known = await needed_agents(history)
     reaped = []
+    try:
+        await services.backend.sweep_shells()
+    except BackendError as error:
+        _log.warning("copies that shells have left could not be removed: %s", error)
     for info in await services.backend.list_agents(services.instance):
         if info.name in known:
             continue

@@ -60,12 +60,18 @@ def test_an_image_that_cannot_be_had_fails_the_step_and_says_which(line: Command
 
 
 def test_a_kept_container_is_listed_by_name_and_removed(line: CommandLine, busybox_image: str) -> None:
-    line.write("w.yaml", workflow(busybox_image, "exit 3", "config: {cleanup_policy: on_success}\n"))
+    line.write(
+        "w.yaml",
+        workflow(busybox_image, "echo treasure > /left; exit 3", "config: {cleanup_policy: on_success}\n"),
+    )
     assert line.run("run", "w.yaml", "--backend", "docker").returncode == 1
 
     (agent,) = line.json("agents", "--backend", "docker")
     assert [agent["name"]] == containers(line)
     assert (agent["kept"], agent["exit_code"], agent["image"]) == (True, 3, busybox_image)
+    entered = line.run("shell", "last", "a", "-c", "cat /left", "--backend", "docker")
+    assert (entered.returncode, entered.stdout) == (0, "treasure\n"), entered.stderr
+    assert [agent["name"]] == containers(line), "the copy that was entered is gone"
     assert line.run("cleanup", "last", "--yes", "--backend", "docker").returncode == 0
     assert containers(line) == []
 

@@ -82,3 +82,38 @@ def test_the_agent_of_a_dead_engine_whose_run_is_unfinished_is_no_orphan(line: C
     run_id = agents(line)[0]["run_id"]
     assert line.run("cancel", run_id).returncode in (0, 130)
     assert agents(line) == []
+
+
+KEEPING = (
+    "name: w\nconfig: {cleanup_policy: on_success}\nsteps:\n"
+    "  - {id: many, type: map, failure_strategy: continue, command: 'echo $MAP_INDEX > left; exit 1',\n"
+    "     map_config: {input_path: params.items, error_handling: continue_on_error}}\n"
+    "  - {id: one, type: parallel, command: 'echo alone > left; exit 3',\n"
+    "     retry_policy: {max_attempts: 2, delay: 10ms}}\n"
+    "params:\n  items: {type: array, default: [a, b]}\n"
+)
+
+
+def test_shell_runs_a_command_in_what_an_agent_left(line: CommandLine) -> None:
+    line.write("w.yaml", KEEPING)
+    assert line.run("run", "w.yaml").returncode == 1
+    done = line.run("shell", "last", "one", "-c", "cat left; exit 5")
+    assert (done.returncode, done.stdout) == (5, "alone\n"), done.stderr
+    assert line.run("shell", "last", "many", "--item", "1", "-c", "cat left").stdout == "1\n"
+    names = [agent["name"] for agent in agents(line) if agent["step_id"] == "one"]
+    assert line.run("shell", names[-1], "-c", "cat left").stdout == "alone\n"
+
+
+def test_shell_says_which_agents_there_are_where_it_cannot_know_which_is_meant(line: CommandLine) -> None:
+    line.write("w.yaml", KEEPING)
+    assert line.run("run", "w.yaml").returncode == 1
+    several = line.run("shell", "last", "-c", "true")
+    assert several.returncode == 2
+    assert "3 agents of run" in several.stderr and "many[1] try 1" in several.stderr
+    assert "one try 2" in several.stderr, "of a step's tries only the last"
+    none = line.run("shell", "last", "three", "-c", "true")
+    assert none.returncode == 2
+    assert "there are agents of: many; one" in none.stderr
+    piped = line.run("shell", "last", "one")
+    assert piped.returncode == 2
+    assert "needs a terminal" in piped.stderr

@@ -329,10 +329,13 @@ async def test_a_kept_directory_can_be_entered(backend: ProcessBackend, instance
     spec = make_spec(instance, "echo here > kept", None)
     await begin(backend, spec)
     await soon(backend.wait(spec.name))
-    command = backend.shell_command(spec.name)
-    assert command is not None
-    shell = await asyncio.to_thread(
-        subprocess.run, command, input=b"cat kept\n", capture_output=True, timeout=PATIENCE
+    shell = await soon(backend.open_shell(spec.name))
+    typed = await asyncio.to_thread(
+        subprocess.run, shell.argv, input=b"cat kept\n", capture_output=True, timeout=PATIENCE
     )
-    assert b"here" in shell.stdout
-    assert backend.shell_command("nothing") is None
+    assert b"here" in typed.stdout
+    asked = await soon(backend.open_shell(spec.name, "cat kept; exit 4", tty=False))
+    ended = await asyncio.to_thread(subprocess.run, asked.argv, capture_output=True, timeout=PATIENCE)
+    assert (ended.returncode, ended.stdout) == (4, b"here\n")
+    with pytest.raises(BackendError, match="is gone"):
+        await soon(backend.open_shell("nothing"))

@@ -34,6 +34,7 @@ def verb_parsers() -> dict[str, argparse.ArgumentParser]:
         (["history", "-n", "5", "--status", "failed"], {"limit": 5, "status": "failed"}),
         (["prune", "--older-than", "30d", "--keep", "0"], {"older_than": 30.0, "keep": 0}),
         (["list"], {"dir": "."}),
+        (["shell", "last", "s", "-c", "ls"], {"agent": "last", "step": "s", "item": None, "command": "ls"}),
     ],
 )
 def test_a_verb_takes_its_options(words: list[str], expected: dict[str, object]) -> None:

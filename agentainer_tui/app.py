@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,21 +13,21 @@ from textual.binding import BindingType
 from textual.signal import Signal
 from textual.worker import Worker, WorkerState
 
-from agentainer_tui.client import Client, EngineFacts, RetryScope, WorkflowEntry
+from agentainer_tui.areas import AREAS, RUN, WORKFLOWS
+from agentainer_tui.client import Client, EngineFacts
 from agentainer_tui.feed import Changes, Feed
+from agentainer_tui.flows import stopping
 from agentainer_tui.keymap import bindings
 from agentainer_tui.looks import LOOKS, UNKNOWN, Glyphs, choose_glyphs
 from agentainer_tui.model import reduce_all
 from agentainer_tui.palette import DashboardCommands
-from agentainer_tui.screens.home import HomeScreen
 from agentainer_tui.screens.run import RunScreen
-from agentainer_tui.text import clean, clean_lines, counted, duration
+from agentainer_tui.text import clean, clean_lines, duration
 from agentainer_tui.theme import DARK, LIGHT, Palette
 from agentainer_tui.views import RunView, elapsed
 from engine.errors import AgentainerError, UnavailableError
 
 if TYPE_CHECKING:
-    from agentainer_tui.screens.quit import Leave
     from engine.settings import Settings
 
 # Runs read from the history at a time; events of one run likewise.
@@ -43,6 +43,7 @@ class DashboardApp(App[int]):
 
     TITLE = "agentainer"
     CSS_PATH = "app.tcss"
+    DEFAULT_MODE = WORKFLOWS
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     COMMANDS = {DashboardCommands}  # noqa: RUF012
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
@@ -67,7 +68,8 @@ class DashboardApp(App[int]):
         self.feed = Feed()
         self.facts: EngineFacts | None = None
         self.failure: Exception | None = None
-        self._now = now
+        self.now = now
+        self._came_from = WORKFLOWS
         self._palette: tuple[str, Palette] | None = None
         self._leaving = False
         self._last_tick = 0.0
@@ -76,11 +78,12 @@ class DashboardApp(App[int]):
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.theme = DARK.name
+        for area in AREAS:
+            self.add_mode(area.name, area.opener(self))
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         """Paint first; the engine starts behind the first screen."""
         self._timer = self.set_interval(_FLUSH, self._publish, pause=True)
-        await self.push_screen(HomeScreen(self.feed, self.directory, now=self._now))
         self._live()
 
     @property
@@ -134,7 +137,7 @@ class DashboardApp(App[int]):
             if self._leaving:
                 self.exit(0)
             return
-        now = self._now()
+        now = self.now()
         young = any(now - (row.started_at or now) < _LONG for row in active)
         if now - self._last_tick >= (_TICK if young else _SLOW_TICK):
             self._last_tick = now
@@ -146,7 +149,7 @@ class DashboardApp(App[int]):
         if self._is_shown(run_id) or row.parent_run:
             return
         word = LOOKS.get(row.status, UNKNOWN).word
-        took = duration(elapsed(row.started_at, row.finished_at, self._now()))
+        took = duration(elapsed(row.started_at, row.finished_at, self.now()))
         severity = "error" if row.status == "failed" else "information"
         self.tell(f"{clean(row.workflow, limit=60)} {word} after {took}", severity=severity)
 
@@ -175,10 +178,7 @@ class DashboardApp(App[int]):
             return
         view: RunView | None = None
         try:
-            after = 0
-            while page := await self.client.run_events(run_id, after=after, limit=EVENT_PAGE):
-                view = reduce_all(view, page)
-                after = page[-1].seq
+            view = await self._read_view(run_id)
         finally:
             self.feed.end_loading(run_id, view)
         self.changes.publish(Changes(rows=True, views=frozenset({run_id})))
@@ -194,121 +194,77 @@ class DashboardApp(App[int]):
         self.feed.add_page(workflow, rows, PAGE)
         self.changes.publish(Changes(rows=True))
 
-    # -- commands -------------------------------------------------------------------------------------
-
-    def open_run(self, run_id: str) -> None:
-        """Show a run; one run's screen replaces another's."""
-        screen = RunScreen(run_id, self.feed, now=self._now)
-        if isinstance(self.screen, RunScreen):
-            if self.screen.run_id != run_id:
-                self.switch_screen(screen)
-        else:
-            self.push_screen(screen)
-
-    def open_child(self, run_id: str) -> None:
-        """Show a run that is part of the one on screen, above it: going back leads to that one."""
-        self.push_screen(RunScreen(run_id, self.feed, now=self._now))
-
-    def ask_params(self, entry: WorkflowEntry) -> None:
-        """Run a workflow, after asking for its params if it has any."""
-        if not entry.params:
-            self.command(self._start(entry, {}))
-            return
-        from agentainer_tui.screens.params_form import ParamsForm
-
-        last = self.feed.last_runs().get(entry.name)
-
-        async def submit(params: Mapping[str, Any]) -> str:
-            return await self.client.run(entry.path, params)
-
-        self.push_screen(ParamsForm(entry, last.params if last else {}, submit), self._open_started)
-
-    async def _start(self, entry: WorkflowEntry, params: Mapping[str, Any]) -> None:
-        self._open_started(await self.client.run(entry.path, params))
-
-    def _open_started(self, run_id: str | None) -> None:
-        if run_id is not None:
-            self.open_run(run_id)
-
-    def ask_retry(self, run_id: str, step_id: str | None = None) -> None:
-        """Ask how much of a run to do again, and do it."""
-        self.command(self._retry(run_id, step_id))
-
-    async def _retry(self, run_id: str, step_id: str | None) -> None:
-        from agentainer_tui.screens.retry import RetryDialog
-
-        view = await self.view_of(run_id)
-        scope: RetryScope | None = await self.push_screen_wait(RetryDialog(view, step_id))
-        if scope is not None:
-            self.open_run(await self.client.retry(run_id, scope))
-
     async def view_of(self, run_id: str) -> RunView:
-        """The view of a run, read for the purpose if no screen has it."""
+        """The view of a run, read for the purpose if no screen has it.
+
+        Raises:
+            UnavailableError: there are no events of it.
+        """
         known = self.feed.views.get(run_id)
         if known is not None:
             return known
+        view = await self._read_view(run_id)
+        if view is None:
+            raise UnavailableError(f"the history has no events of run {run_id}")
+        return view
+
+    async def _read_view(self, run_id: str) -> RunView | None:
         view: RunView | None = None
         after = 0
         while page := await self.client.run_events(run_id, after=after, limit=EVENT_PAGE):
             view = reduce_all(view, page)
             after = page[-1].seq
-        if view is None:
-            raise UnavailableError(f"the history has no events of run {run_id}")
         return view
 
-    def ask_cancel(self, run_id: str) -> None:
-        """Cancel a run, after asking."""
-        self.command(self._cancel(run_id))
+    # -- places ---------------------------------------------------------------------------------------
 
-    async def _cancel(self, run_id: str) -> None:
-        from agentainer_tui.screens.cancel import cancel_question
+    def show_area(self, name: str) -> None:
+        """Go to an area, as it was left."""
+        if name != self.current_mode:
+            if name == RUN:
+                self._came_from = self.current_mode
+            self.switch_mode(name)
 
-        row = self.feed.rows.get(run_id)
-        if row is None:
+    def action_area(self, name: str) -> None:
+        """Go to an area."""
+        self.show_area(name)
+
+    def open_run(self, run_id: str) -> None:
+        """Show a run in the area of runs, instead of the one that was open there."""
+        self.show_area(RUN)
+        screen = self.screen
+        if isinstance(screen, RunScreen) and screen.run_id == run_id:
             return
-        hurry = await self.push_screen_wait(cancel_question(row, self.feed.views.get(run_id)))
-        if hurry is not None:
-            await self.client.cancel(run_id, hurry=hurry)
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+        opened = RunScreen(run_id, self.feed, now=self.now)
+        if len(self.screen_stack) == 2:
+            self.switch_screen(opened)
+        else:
+            self.push_screen(opened)
 
-    def ask_answer(self, run_id: str, step_id: str | None = None) -> None:
-        """Ask what to say to a step that waits for a person: that one, else the longest waiting."""
-        self.command(self._answer(run_id, step_id))
+    def open_child(self, run_id: str) -> None:
+        """Show a run that is part of the one on screen, above it: going back leads to that one."""
+        self.push_screen(RunScreen(run_id, self.feed, now=self.now))
 
-    async def _answer(self, run_id: str, step_id: str | None) -> None:
-        from agentainer_tui.screens.answer import AnswerDialog
+    def leave_run(self) -> None:
+        """Back from a run: to the one that it is part of, else to the area that led here."""
+        below = self.screen_stack[-2] if len(self.screen_stack) > 1 else None
+        if isinstance(below, RunScreen):
+            self.pop_screen()
+        else:
+            self.leave_area()
 
-        gates = self.feed.gates(run_id)
-        gates.sort(key=lambda gate: (gate[1].id != step_id, gate[1].started_at or 0.0))
-        if not gates:
-            self.tell("No step of this run waits for an answer.")
-            return
-        view, step = gates[0]
-        answer = await self.push_screen_wait(AnswerDialog(view, step))
-        if answer is not None:
-            await self.client.answer_gate(view.id, step.id, approved=answer.approved, comment=answer.comment)
+    def leave_area(self) -> None:
+        """Back to the area that led to the run."""
+        self.show_area(self._came_from)
 
-    def ask_cleanup(self, run_id: str | None) -> None:
-        """List kept agents, and remove those that were listed."""
-        self.command(self._cleanup(run_id))
+    def back_to(self, screen: RunScreen) -> None:
+        """Close what is above a run."""
+        while self.screen is not screen and len(self.screen_stack) > 1:
+            self.pop_screen()
 
-    async def _cleanup(self, run_id: str | None) -> None:
-        from agentainer_tui.screens.cleanup import CleanupDialog
-
-        agents = await self.client.kept_agents(run_id)
-        if not agents:
-            where = "of this run " if run_id is not None else ""
-            self.tell(f"No agents {where}are kept: there is nothing to clean up.")
-            return
-        names = await self.push_screen_wait(CleanupDialog(agents))
-        if names:
-            gone = await self.client.cleanup(names)
-            self.tell(f"{counted(len(gone), 'agent')} removed.")
-
-    def show_pools(self) -> None:
-        """Show the warm pools, from second to second."""
-        from agentainer_tui.screens.pools import PoolsDialog
-
-        self.push_screen(PoolsDialog(self.client.pools))
+    # -- commands -------------------------------------------------------------------------------------
 
     def command(self, work_to_do: Coroutine[Any, Any, None]) -> None:
         """Carry out a command of the user; what goes wrong is said, and the app goes on."""
@@ -318,23 +274,14 @@ class DashboardApp(App[int]):
 
     async def action_quit(self) -> None:
         """Leave; with runs in progress, ask what becomes of them."""
-        from agentainer_tui.screens.quit import quit_question
-
-        active = self.feed.active()
-        if active and self.failure is None:
-            self.push_screen(quit_question(active), self._leave)
+        if self.feed.active() and self.failure is None:
+            self.command(stopping.leave(self))
         else:
             self.exit(0)
 
-    def _leave(self, how: Leave | None) -> None:
-        from agentainer_tui.screens.quit import Leave
-
-        self._leaving = how is not None
-        if how is Leave.WHEN_DONE:
-            self.tell("The dashboard closes when the runs in progress are over. q changes that.")
-        elif how is Leave.CANCEL:
-            for run in self.feed.active():
-                self.command(self.client.cancel(run.id, hurry=run.status == "cancelling"))
+    def leave_when_done(self, *, leaving: bool) -> None:
+        """Leave as soon as no run is in progress any more, or do not."""
+        self._leaving = leaving
         self._timer.resume()
 
     # -- messages -------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from textual.binding import Binding
 
+from agentainer_tui.areas import AREAS
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -75,9 +77,7 @@ KEYS: tuple[Key, ...] = (
     Key("home", "answer", "a", "answer", "Answer", "Approve or reject a step that waits for you", True, True),
     Key("home", "clean", "X", "clean", "Clean up", "List kept agents, then remove them", True, True),
     Key("home", "pools", "p", "pools", "Pools", "Warm pools: sizes, use and reuse of agents", False, True),
-    Key("home", "workflows", "1", "pane('workflows')", "Workflows", "Go to the list of workflows"),
-    Key("home", "runs", "2", "pane('runs')", "Runs", "Go to the list of runs"),
-    Key("run", "back", "escape,backspace", "back", "Back", "Back to workflows and runs", True, display="esc"),
+    Key("run", "back", "escape,backspace", "back", "Back", "To where you came from", True, display="esc"),
     Key("run", "retry", "R", "retry", "Retry", "Retry this run: choose how much of it", True, True),
     Key("run", "cancel", "x", "cancel", "Cancel", "Cancel this run (asks first)", True, True),
     Key("run", "answer", "a", "answer", "Answer", "Approve or reject a step that waits for you", True, True),
@@ -92,8 +92,6 @@ KEYS: tuple[Key, ...] = (
     Key("run", "wrap", "w", "wrap", "Wrap", "Fold long log lines, or let them run out of sight", False, True),
     Key("run", "merge", "m", "merge", "Merge", "Logs by time: this one, all of the step, all of the run",
         False, True),
-    Key("run", "steps", "1", "pane('steps')", "Steps", "Go to the steps"),
-    Key("run", "details", "2", "pane('details')", "Details", "Go to the log and the details"),
     Key("text", "up", "up,k", "scroll_up", "Up", "One line up"),
     Key("text", "down", "down,j", "scroll_down", "Down", "One line down"),
     Key("text", "left", "left,h", "scroll_left", "Left", "To the left, where lines are long"),
@@ -135,6 +133,8 @@ KEYS: tuple[Key, ...] = (
     Key("filter", "to_list", "down,tab", "to_list", "List", "Keep the filter, go on to the list (also enter)",
         True, display="enter"),
     Key("filter", "regex", "ctrl+r", "regex", "Regex", "Regular expression or plain text", True),
+    *(Key("app", area.name, area.key, f"area('{area.name}')", area.label, area.help) for area in AREAS),
+    Key("app", "next_pane", "tab", "app.focus_next", "Next pane", "To the next pane (shift+tab: before)"),
     Key("app", "palette", "colon,ctrl+p", "command_palette", "Menu", "Find a command", True, display=":"),
     Key("app", "help", "question_mark,f1", "help", "Help", "This list of keys", True, True, "?"),
     Key("app", "quit", "q", "quit", "Quit", "Leave; asks first while runs are in progress", True, True),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
+from agentainer_tui.client import WorkflowEntry
+from agentainer_tui.flows.starting import start
 from agentainer_tui.keymap import KEYS, key_text
 from agentainer_tui.looks import LOOKS, UNKNOWN
 from agentainer_tui.text import clean
@@ -68,11 +70,14 @@ class DashboardCommands(Provider):
         for entry in self._app.feed.workflows:
             name = clean(entry.name, limit=80)
             if entry.runnable:
-                yield Command(f"Run {name}", "Start this workflow", partial(self._app.ask_params, entry))
+                yield Command(f"Run {name}", "Start this workflow", partial(self._start, entry))
             run = last.get(entry.name)
             if run is not None:
                 call = partial(self._app.open_run, run.id)
                 yield Command(f"Open the last run of {name}", "Steps, logs and results", call)
+
+    def _start(self, entry: WorkflowEntry) -> None:
+        self._app.command(start(self._app, entry))
 
     def _general(self) -> Iterator[Command]:
         app = self._app

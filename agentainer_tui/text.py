@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the command line uses this module too, and Textual takes 200 ms to import
@@ -141,3 +142,9 @@ def brief(value: Any, *, limit: int = 200) -> str:
     import json
 
     return clean(json.dumps(value, ensure_ascii=False, default=str), limit=limit)
+
+
+def homely(path: Path) -> str:
+    """A path as people write it: `~/flows`."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widget import Widget
+from textual.widgets import Static
 
+from agentainer_tui.areas import WORKFLOWS
 from agentainer_tui.client import WorkflowEntry
 from agentainer_tui.details import problems_lines
-from agentainer_tui.feed import Changes, Feed
+from agentainer_tui.feed import Feed
+from agentainer_tui.flows.answering import answer
+from agentainer_tui.flows.cleaning import clean_up
+from agentainer_tui.flows.retrying import retry
+from agentainer_tui.flows.starting import start
+from agentainer_tui.flows.stopping import cancel
 from agentainer_tui.keymap import bindings
-from agentainer_tui.text import clean, counted, plain
+from agentainer_tui.screens.area import AreaScreen
+from agentainer_tui.screens.pools import PoolsDialog
+from agentainer_tui.text import clean, counted, homely, plain
 from agentainer_tui.views import RunRow
-from agentainer_tui.widgets.header import StatusHeader
+from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.run_list import RunList
 from agentainer_tui.widgets.workflow_list import WorkflowList
-
-if TYPE_CHECKING:
-    from agentainer_tui.app import DashboardApp
 
 _NO_WORKFLOWS = (
     "No workflows here yet.",
@@ -37,40 +41,36 @@ _NO_WORKFLOWS = (
 _INKS = {"error": "$error", "warning": "$warning", "muted": "$foreground 62%"}
 
 
-class HomeScreen(Screen[None]):
+class HomeScreen(AreaScreen):
     """The first screen."""
 
     CSS_PATH = "home.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("home")]
     SCOPES = ("home", "list", "app")
     AUTO_FOCUS = "#workflows"
-    app: DashboardApp
+    AREA: ClassVar[str] = WORKFLOWS
 
-    def __init__(self, feed: Feed, directory: Path, *, now: Callable[[], float] = time.time) -> None:
-        super().__init__()
-        self._feed = feed
-        self._directory = directory
-        self._now = now
+    def __init__(self, feed: Feed, *, now: Callable[[], float] = time.time) -> None:
+        super().__init__(feed, now=now)
         self._offered: tuple[bool | None, ...] = ()
 
-    def compose(self) -> ComposeResult:
-        """Header, two panes, footer."""
-        yield StatusHeader(self._directory)
+    def compose_body(self) -> Iterable[Widget]:
+        """Workflows on the left, about the selected one and its runs on the right."""
         with Horizontal(id="panes"):
-            yield WorkflowList(id="workflows", now=self._now)
+            yield WorkflowList(id="workflows", now=self.now)
             with Vertical(id="right"):
                 yield Static(id="about")
-                yield RunList(id="runs", now=self._now)
-        yield Footer(show_command_palette=False)
+                yield RunList(id="runs", now=self.now)
 
     def on_mount(self) -> None:
-        """Titles, and what is known so far."""
+        """Titles."""
         self.workflows.border_title = "Workflows"
         self.runs.border_title = "Runs"
         self.workflows.empty = ("Looking for workflows…",)
-        self.app.changes.subscribe(self, self.take)
-        self.app.ticks.subscribe(self, self._tick)
-        self.show()
+
+    def crumbs(self) -> Sequence[Crumb]:
+        """The directory."""
+        return (Crumb(homely(self.app.directory)),)
 
     @property
     def workflows(self) -> WorkflowList:
@@ -84,24 +84,12 @@ class HomeScreen(Screen[None]):
 
     # -- what is shown --------------------------------------------------------------------------------
 
-    def on_screen_resume(self) -> None:
-        """Nothing was drawn while another screen was on top."""
-        if self.is_mounted:
-            self.show()
-
-    def take(self, changes: Changes) -> None:
-        """Show what changed, if this is the screen that is seen."""
-        if self.is_current and (changes.rows or changes.workflows):
-            self.show()
-
     def show(self) -> None:
         """Show everything as it is now."""
-        header = self.query_one(StatusHeader)
-        header.facts = self.app.facts
-        header.active = len(self._feed.active())
+        self.show_header()
         if self.app.facts is not None:
             self.workflows.empty = _NO_WORKFLOWS
-        self.workflows.show(self._feed.workflows, self._feed.last_runs())
+        self.workflows.show(self.feed.workflows, self.feed.last_runs())
         self._show_runs()
         self._show_about()
         self._offer()
@@ -110,20 +98,20 @@ class HomeScreen(Screen[None]):
         """Refresh the bindings if they changed: the footer is built anew by it."""
         entry, run = self.workflows.entry, self._selected_run()
         over = None if run is None else run.status.is_terminal
-        gates = run is not None and bool(self._feed.gates(run.id))
+        gates = run is not None and bool(self.feed.gates(run.id))
         offered = (entry is not None and entry.runnable, over, gates)
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
 
-    def _tick(self, _: float) -> None:
-        if self.is_current:
-            self.runs.tick()
-            self.workflows.refresh()
+    def tick(self) -> None:
+        """Ages and durations grow."""
+        self.runs.tick()
+        self.workflows.refresh()
 
     def _show_runs(self) -> None:
         entry = self.workflows.entry
-        rows = self._feed.runs_of(entry.name if entry is not None else None)
+        rows = self.feed.runs_of(entry.name if entry is not None else None)
         self.runs.empty = self._no_runs(entry)
         self.runs.border_subtitle = counted(len(rows), "run") if rows else ""
         self.runs.show(rows, entry.name if entry is not None else None)
@@ -140,7 +128,7 @@ class HomeScreen(Screen[None]):
     def _show_about(self) -> None:
         about = self.query_one("#about", Static)
         entry = self.workflows.entry
-        about.display = bool(self._feed.workflows)
+        about.display = bool(self.feed.workflows)
         if entry is None:
             about.border_title = "All workflows"
             about.update(self._about_all())
@@ -149,7 +137,7 @@ class HomeScreen(Screen[None]):
             about.update(self._about(entry))
 
     def _about_all(self) -> Content:
-        entries = self._feed.workflows
+        entries = self.feed.workflows
         bad = sum(1 for entry in entries if any(p.severity == "error" for p in entry.problems))
         words = counted(len(entries), "workflow") + " in this directory"
         return Content.assemble(words, (f", {bad} with errors" if bad else "", "$error"))
@@ -194,7 +182,7 @@ class HomeScreen(Screen[None]):
     @on(RowList.Chosen, "#workflows")
     def _open_workflow(self) -> None:
         entry = self.workflows.entry
-        last = self._feed.last_runs().get(entry.name) if entry is not None else None
+        last = self.feed.last_runs().get(entry.name) if entry is not None else None
         if last is not None:
             self.app.open_run(last.id)
         elif entry is not None:
@@ -212,7 +200,7 @@ class HomeScreen(Screen[None]):
 
     def _last_run(self) -> RunRow | None:
         entry = self.workflows.entry
-        return self._feed.last_runs().get(entry.name) if entry is not None else None
+        return self.feed.last_runs().get(entry.name) if entry is not None else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what makes sense for what is selected."""
@@ -229,42 +217,38 @@ class HomeScreen(Screen[None]):
         if action == "pools":
             return self.app.facts is not None
         if action == "answer":
-            return run is not None and bool(self._feed.gates(run.id))
+            return run is not None and bool(self.feed.gates(run.id))
         return True
 
     def action_run_workflow(self) -> None:
         """Run the selected workflow."""
         entry = self.workflows.entry
         if entry is not None:
-            self.app.ask_params(entry)
+            self.app.command(start(self.app, entry))
 
     def action_retry(self) -> None:
         """Retry the selected run."""
         if (run := self._selected_run()) is not None:
-            self.app.ask_retry(run.id)
+            self.app.command(retry(self.app, run.id))
 
     def action_cancel(self) -> None:
         """Cancel the selected run."""
         if (run := self._selected_run()) is not None:
-            self.app.ask_cancel(run.id)
+            self.app.command(cancel(self.app, run.id))
 
     def action_answer(self) -> None:
         """Answer a step of the selected run that waits for a person."""
         if (run := self._selected_run()) is not None:
-            self.app.ask_answer(run.id)
+            self.app.command(answer(self.app, run.id))
 
     def action_clean(self) -> None:
         """Clean up after the selected run, or after all of the selected workflow's."""
         run = self.runs.run if self.runs.has_focus else None
-        self.app.ask_cleanup(run.id if run is not None else None)
+        self.app.command(clean_up(self.app, run.id if run is not None else None))
 
     def action_pools(self) -> None:
         """Show the warm pools."""
-        self.app.show_pools()
-
-    def action_pane(self, name: str) -> None:
-        """Go to a pane."""
-        self.query_one(f"#{name}").focus()
+        self.app.push_screen(PoolsDialog(self.app.client.pools))
 
     def on_descendant_focus(self) -> None:
         """Which run the keys act on depends on the focused pane."""

@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import ClassVar
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Footer
+from textual.widget import Widget
 
+from agentainer_tui.areas import RUN
 from agentainer_tui.feed import Changes, Feed
+from agentainer_tui.flows.answering import answer
+from agentainer_tui.flows.cleaning import clean_up
+from agentainer_tui.flows.retrying import retry
+from agentainer_tui.flows.stopping import cancel
 from agentainer_tui.keymap import bindings
 from agentainer_tui.log_merge import MergedLog
 from agentainer_tui.log_source import LogSource
+from agentainer_tui.screens.area import AreaScreen
 from agentainer_tui.views import RunView
+from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.details_pane import DetailsPane
-from agentainer_tui.widgets.header import StatusHeader
 from agentainer_tui.widgets.log_pane import LogPane
 from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.run_title import RunTitle
 from agentainer_tui.widgets.step_list import RowKey, StepList
 from engine.events import StepStatus
-
-if TYPE_CHECKING:
-    from agentainer_tui.app import DashboardApp
 
 # The cursor must rest this long on a row before its log is read: holding a key down reads nothing.
 _REST = 0.08
@@ -37,52 +39,45 @@ _EVENT_PAGE = 1_000
 _MAX_EVENTS = 2_000
 
 
-class RunScreen(Screen[None]):
+class RunScreen(AreaScreen):
     """Steps above (or left), details below (or right)."""
 
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run")]
     SCOPES = ("run", "list", "text", "log", "search", "app")
     AUTO_FOCUS = "#steps"
-    app: DashboardApp
+    AREA: ClassVar[str] = RUN
 
     def __init__(self, run_id: str, feed: Feed, *, now: Callable[[], float] = time.time) -> None:
-        super().__init__()
+        super().__init__(feed, now=now)
         self.run_id = run_id
-        self._feed = feed
-        self._now = now
         # Until the cursor is moved by hand it follows what runs, in the end what failed.
         self._guided = True
         self._offered: tuple[bool, ...] = ()
 
-    def compose(self) -> ComposeResult:
-        """Header, title, two panes, footer."""
-        yield StatusHeader(self.app.directory)
-        yield RunTitle(now=self._now)
+    def compose_body(self) -> Iterable[Widget]:
+        """Title and two panes."""
+        yield RunTitle(now=self.now)
         with Horizontal(id="panes"):
-            yield StepList(id="steps", now=self._now)
-            yield DetailsPane(id="details", now=self._now)
-        yield Footer(show_command_palette=False)
+            yield StepList(id="steps", now=self.now)
+            yield DetailsPane(id="details", now=self.now)
 
     def on_mount(self) -> None:
         """Read the run if it is not known yet."""
-        self._feed.open(self.run_id)
+        self.feed.open(self.run_id)
         self.steps.border_title = "Steps"
         self.steps.empty = ("Reading the run…",)
-        self.app.changes.subscribe(self, self.take)
-        self.app.ticks.subscribe(self, self._tick)
-        self.show()
         if self.view is None:
             self.app.load_view(self.run_id)
 
     def on_unmount(self) -> None:
         """The view is not needed any more."""
-        self._feed.close(self.run_id)
+        self.feed.close(self.run_id)
 
     @property
     def view(self) -> RunView | None:
         """The run as far as it is known."""
-        return self._feed.views.get(self.run_id)
+        return self.feed.views.get(self.run_id)
 
     @property
     def steps(self) -> StepList:
@@ -96,21 +91,22 @@ class RunScreen(Screen[None]):
 
     # -- what is shown --------------------------------------------------------------------------------
 
-    def take(self, changes: Changes) -> None:
-        """Show what changed, if this is the screen that is seen."""
-        if self.is_current and self.run_id in changes.views:
-            self.show()
-        elif self.is_current and changes.rows:
-            self._show_header()
+    def concerns(self, changes: Changes) -> bool:
+        """Only what is new of this run is seen here."""
+        return self.run_id in changes.views
 
-    def on_screen_resume(self) -> None:
-        """Nothing was drawn while another screen was on top."""
-        if self.is_mounted:
-            self.show()
+    def crumbs(self) -> Sequence[Crumb]:
+        """Workflow, the runs that this one is part of, and this one."""
+        view = self.view
+        runs = [screen for screen in self.app.screen_stack if isinstance(screen, RunScreen)]
+        outer = [Crumb(each.run_id, partial(self.app.back_to, each)) for each in runs if each is not self]
+        name = view.workflow if view is not None else ""
+        back = Crumb(name, self.app.leave_area) if name else None
+        return (*([back] if back else []), *outer, Crumb(self.run_id))
 
     def show(self) -> None:
         """Show everything as it is now."""
-        self._show_header()
+        self.show_header()
         view = self.view
         if view is None:
             return
@@ -118,11 +114,6 @@ class RunScreen(Screen[None]):
         self.steps.show(view)
         self._guide(view)
         self._show_selection()
-
-    def _show_header(self) -> None:
-        header = self.query_one(StatusHeader)
-        header.facts = self.app.facts
-        header.active = len(self._feed.active())
 
     def _show_selection(self) -> None:
         view = self.view
@@ -134,15 +125,16 @@ class RunScreen(Screen[None]):
         offered = (
             view.status.is_terminal,
             step is not None and bool(step.items),
-            bool(self._feed.gates(self.run_id)),
+            bool(self.feed.gates(self.run_id)),
         )
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
 
-    def _tick(self, _: float) -> None:
+    def tick(self) -> None:
+        """Bars and durations grow while the run does."""
         view = self.view
-        if self.is_current and view is not None and not view.status.is_terminal:
+        if view is not None and not view.status.is_terminal:
             self.query_one(RunTitle).refresh()
             self.steps.tick()
             self.details.tick()
@@ -235,7 +227,7 @@ class RunScreen(Screen[None]):
         if action == "cancel":
             return self.view is not None and not over
         if action == "answer":
-            return bool(self._feed.gates(self.run_id))
+            return bool(self.feed.gates(self.run_id))
         if action == "parent":
             return self.view is not None and self.view.parent is not None
         if action == "fold":
@@ -252,36 +244,36 @@ class RunScreen(Screen[None]):
         if self._zoomed:
             self.remove_class("zoom-steps", "zoom-details")
         else:
-            self.dismiss(None)
+            self.app.leave_run()
 
     def action_retry(self) -> None:
         """Retry this run."""
         step, _ = self.steps.selected()
-        self.app.ask_retry(self.run_id, step.id if step is not None else None)
+        self.app.command(retry(self.app, self.run_id, step.id if step is not None else None))
 
     def action_cancel(self) -> None:
         """Cancel this run."""
-        self.app.ask_cancel(self.run_id)
+        self.app.command(cancel(self.app, self.run_id))
 
     def action_answer(self) -> None:
         """Answer the selected step if it waits for a person, else the one that waits longest."""
         step, _ = self.steps.selected()
-        self.app.ask_answer(self.run_id, step.id if step is not None else None)
+        self.app.command(answer(self.app, self.run_id, step.id if step is not None else None))
 
     def action_parent(self) -> None:
         """Open the run that this one is a part of."""
         view = self.view
         if view is None or view.parent is None:
             return
-        below = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else None
+        below = self.app.screen_stack[-2]
         if isinstance(below, RunScreen) and below.run_id == view.parent.run_id:
-            self.dismiss(None)
+            self.app.leave_run()
         else:
             self.app.open_run(view.parent.run_id)
 
     def action_clean(self) -> None:
         """Clean up after this run."""
-        self.app.ask_cleanup(self.run_id)
+        self.app.command(clean_up(self.app, self.run_id))
 
     def action_fold(self) -> None:
         """Show or hide the items of the selected step."""
@@ -307,15 +299,11 @@ class RunScreen(Screen[None]):
         """Whose logs are shown as one."""
         self.details.next_merge()
 
-    def action_pane(self, name: str) -> None:
-        """Go to a pane."""
+    def _show_details(self) -> None:
         if self._zoomed:
-            self.remove_class("zoom-steps", "zoom-details")
-            self.add_class(f"zoom-{name}")
-        if name == "details":
-            self.details.focus_view()
-        else:
-            self.steps.focus()
+            self.remove_class("zoom-steps")
+            self.add_class("zoom-details")
+        self.details.focus_view()
 
     def action_zoom(self) -> None:
         """The focused pane alone, or both again."""
@@ -335,4 +323,4 @@ class RunScreen(Screen[None]):
         elif node is not None and node.child_run:
             self.app.open_child(node.child_run)
         else:
-            self.action_pane("details")
+            self._show_details()

@@ -1,67 +1,84 @@
-"""The lines at the top: where we are, where agents run, and what is missing."""
+"""The lines at the top: the areas, where agents run, and what is missing."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.cells import cell_len
+from textual import events
 from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from agentainer_tui.areas import AREAS
 from agentainer_tui.client import EngineFacts
 from agentainer_tui.looks import UNICODE, Glyphs
 from agentainer_tui.text import clean, fit
 
 
 class StatusHeader(Widget):
-    """One line of facts, and one more for each thing that the user should know about the engine."""
+    """One line of areas and facts, and one more for each thing that the user should know about the engine."""
 
     DEFAULT_CSS = """
-    StatusHeader { dock: top; height: auto; background: $surface; color: $foreground; padding: 0 1; }
+    StatusHeader { height: auto; background: $surface; color: $foreground; padding: 0 1; }
     """
+    ALLOW_SELECT = False
 
     facts: reactive[EngineFacts | None] = reactive(None, layout=True)
     active: reactive[int] = reactive(0)
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, area: str) -> None:
         super().__init__()
-        self._directory = _homely(directory)
+        self._area = area
+        self._places: list[tuple[int, int, str]] = []
 
     def render(self) -> RenderResult:
-        """Brand and directory on the left, the engine on the right, notes below."""
+        """Brand and areas on the left, the engine on the right, notes below."""
         glyphs: Glyphs = getattr(self.app, "glyphs", UNICODE)
         width = max(1, self.size.width)
         facts = self.facts
-        right = "starting…" if facts is None else f" {glyphs.dot} ".join(self._facts(facts, glyphs))
-        brand = f"{glyphs.brand} agentainer"
-        room = width - cell_len(brand) - 2
-        right = fit(right, min(cell_len(right), max(0, room)))
-        left = room - cell_len(right) - 2
-        line = Content.assemble(
-            (brand, "bold $accent"),
-            "  ",
-            (fit(self._directory, max(0, left)), "$foreground 62%"),
-            "  " if left >= 0 else "",
-            (right, "$foreground 62%"),
-        )
+        left = self._left(glyphs, width)
+        room = max(0, width - left.cell_length - 2)
+        right = "starting…" if facts is None else f" {glyphs.dot} ".join(self._facts(facts))
+        right = fit(right, min(cell_len(right), room))
+        gap = " " * max(0, width - left.cell_length - cell_len(right))
         notes = (
             [Content.styled(f"{glyphs.alert} {clean(note)}", "$warning") for note in facts.notes]
             if facts
             else []
         )
+        line = Content.assemble(left, gap, (right, "$foreground 62%"))
         return Content("\n").join([line, *notes])
+
+    def _left(self, glyphs: Glyphs, width: int) -> Content:
+        """The areas; only as much of the brand as leaves room for them, and of the areas as there is."""
+        names = sum(len(area.label) + 4 for area in AREAS)
+        brand = f"{glyphs.brand} agentainer " if width >= names + 34 else f"{glyphs.brand} "
+        parts: list[Content] = [Content.styled(brand, "bold $accent")]
+        at = cell_len(brand)
+        self._places = []
+        for area in AREAS:
+            label = (
+                f" {area.key} {area.label} "
+                if width >= names + 2 or area.name == self._area
+                else f" {area.key} "
+            )
+            here = area.name == self._area
+            parts.append(Content.styled(label, "bold $accent on $accent 12%" if here else "$foreground 62%"))
+            self._places.append((at, at + len(label), area.name))
+            at += len(label)
+        return Content("").join(parts)
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:
         """One line, and one for each note."""
         return 1 + (len(self.facts.notes) if self.facts is not None else 0)
 
-    def _facts(self, facts: EngineFacts, glyphs: Glyphs) -> list[str]:
+    def _facts(self, facts: EngineFacts) -> list[str]:
         running = [f"{self.active} running"] if self.active else []
         return [clean(part) for part in (*running, facts.backend, facts.store) if part]
 
-
-def _homely(directory: Path) -> str:
-    home = Path.home()
-    return f"~/{directory.relative_to(home)}" if directory.is_relative_to(home) else str(directory)
+    async def on_click(self, event: events.Click) -> None:
+        """Go to the area that was clicked."""
+        offset = event.get_content_offset(self)
+        for begin, end, name in self._places:
+            if offset is not None and offset.y == 0 and begin <= offset.x < end:
+                await self.app.run_action(f"area('{name}')", self.app)

@@ -89,7 +89,7 @@ async def test_the_history_is_read_page_by_page_as_the_cursor_goes_down() -> Non
     stories = [finished(f"run{number:04d}", number * 100) for number in range(1, 251)]
     client = FakeClient([HELLO], stories)
     async with dashboard(client) as (app, pilot):
-        await pilot.press("g", "2")
+        await pilot.press("g", "tab")
         assert home(app).runs.has_focus
         await until(pilot, lambda: len(home(app).runs.keys) == 100)
         await pilot.press("G")

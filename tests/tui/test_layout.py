@@ -5,6 +5,10 @@ import pytest
 from agentainer_tui.client import EngineFacts
 from agentainer_tui.keymap import KEYS, SCOPES, TOGETHER, bindings, clashes, key_text
 from agentainer_tui.looks import ASCII, LOOKS, UNICODE, choose_glyphs
+from agentainer_tui.screens.home import HomeScreen
+from agentainer_tui.screens.run import RunScreen
+from agentainer_tui.widgets.breadcrumbs import Breadcrumbs
+from agentainer_tui.widgets.header import StatusHeader
 from engine.events import RunStatus, StepStatus
 from tests.tui.driving import dashboard, home, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import FakeClient
@@ -20,7 +24,7 @@ async def test_every_screen_fits_every_size(size: tuple[int, int]) -> None:
     async with dashboard(client, size=size) as (app, pilot):
         await pilot.press("j", "enter")
         await until(pilot, lambda: run_screen(app).steps.keys)
-        await pilot.press("j", "k", "right_square_bracket", "z", "z", "2", "1", "x")
+        await pilot.press("j", "k", "right_square_bracket", "z", "z", "tab", "shift+tab", "x")
         await until(pilot, lambda: app.screen.query("#choice-0"))
         await pilot.press("escape", "question_mark")
         await until(pilot, lambda: app.screen.query("#body"))
@@ -161,3 +165,30 @@ def test_every_binding_has_an_id_of_its_own() -> None:
     assert None not in ids
     assert len(set(ids)) == len(ids) == len(KEYS)
     assert all(key_text(key) for key in KEYS)
+
+
+async def test_keys_lead_to_areas_which_stay_as_they_were_left() -> None:
+    client = FakeClient([HELLO, COUNT], [failed(), counting()])
+    async with dashboard(client) as (app, pilot):
+        await pilot.press("2")
+        await until_seen(pilot, "No run is open.")
+        await pilot.press("1", "g", "tab", "enter")
+        await until_seen(pilot, "Count words")
+        run_id = run_screen(app).run_id
+        await pilot.press("1")
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        assert run_screen(app).run_id == run_id
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+
+
+async def test_the_line_of_places_leads_back_with_a_click() -> None:
+    async with dashboard(FakeClient([COUNT], [counting()])) as (app, pilot):
+        app.open_run("a1b2c3d4e5f6")
+        await until_seen(pilot, "count › a1b2c3d4e5f6")
+        await pilot.click(Breadcrumbs, offset=(2, 0))
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+        await pilot.click(StatusHeader, offset=(29, 0))
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))

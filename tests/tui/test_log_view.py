@@ -50,7 +50,7 @@ async def test_find_marks_counts_and_goes_round(size: tuple[int, int]) -> None:
     async with dashboard(client, size=size) as (app, pilot):
         app.open_run(story.run_id)
         await until_seen(pilot, "line 199")
-        await pilot.press("2", "slash", *"ne 05", "enter")
+        await pilot.press("tab", "slash", *"ne 05", "enter")
         await until_seen(pilot, "/10")
         await pilot.press("g", "n")
         await until_seen(pilot, "1/10")
@@ -70,7 +70,7 @@ async def test_a_filter_shows_only_what_matches_with_context_and_also_what_comes
     async with dashboard(client) as (app, pilot):
         app.open_run(story.run_id)
         await until_seen(pilot, "line 299")
-        await pilot.press("2", "ampersand", *"line 1.7$", "ctrl+r", "enter")
+        await pilot.press("tab", "ampersand", *"line 1.7$", "ctrl+r", "enter")
         await until(pilot, lambda: pane_of(app).view.line_count == 10)
         await until_seen(pilot, "line 197")
         assert "line 196" not in on_screen(app)
@@ -93,7 +93,7 @@ async def test_a_bad_expression_is_said_and_nothing_breaks() -> None:
     async with dashboard(client) as (app, pilot):
         app.open_run(story.run_id)
         await until_seen(pilot, "line 002")
-        await pilot.press("2", "slash", "ctrl+r", *"a(")
+        await pilot.press("tab", "slash", "ctrl+r", *"a(")
         await until_seen(pilot, "no regular expression")
 
 
@@ -105,7 +105,7 @@ async def test_wrap_shows_the_end_of_long_lines_and_loses_no_row() -> None:
         app.open_run(story.run_id)
         await until_seen(pilot, "29 xxx")
         assert "end 29" not in on_screen(app)
-        await pilot.press("2", "w")
+        await pilot.press("tab", "w")
         await until_seen(pilot, "end 29")
         view = pane_of(app).view
         seen = set(view.place.rows)
@@ -174,7 +174,7 @@ async def test_copies_go_through_the_terminal_and_say_so(everything: bool) -> No
     async with dashboard(client) as (app, pilot):
         app.open_run(story.run_id)
         await until_seen(pilot, "line 019")
-        await pilot.press("2", *(["Y"] if everything else ["k", "v", "k", "k", "y"]))
+        await pilot.press("tab", *(["Y"] if everything else ["k", "v", "k", "k", "y"]))
         await until_seen(pilot, "copied to the clipboard")
         wanted = range(20) if everything else range(16, 19)
         assert app.clipboard == "\n".join(f"line {number:03d}" for number in wanted)
@@ -222,7 +222,7 @@ async def test_what_is_on_show_is_exported_and_nothing_is_overwritten(
     async with dashboard(client) as (app, pilot):
         app.open_run(story.run_id)
         await until_seen(pilot, "line 029")
-        await pilot.press("2", "E")
+        await pilot.press("tab", "E")
         await until_seen(pilot, "31 lines written")
         await pilot.press("ampersand", *"red", "enter")
         await until(pilot, lambda: pane_of(app).view.line_count == 1)

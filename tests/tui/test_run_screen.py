@@ -139,7 +139,7 @@ async def test_the_log_follows_and_a_reader_who_scrolls_up_is_left_there() -> No
         app.open_run(story.run_id)
         client.write_log("a", lines_of(*(f"line {number}" for number in range(100))))
         await until_seen(pilot, "line 99")
-        await pilot.press("2", "k", "k", "k")
+        await pilot.press("tab", "k", "k", "k")
         log = run_screen(app).details.log_pane.view
         await until(pilot, lambda: not log.following)
         place = log.place.top
@@ -194,7 +194,7 @@ async def test_zoom_gives_one_pane_the_screen_and_back() -> None:
         await until(pilot, lambda: not screen.details.display)
         await pilot.press("escape")
         await until(pilot, lambda: screen.details.display)
-        await pilot.press("2", "z")
+        await pilot.press("tab", "z")
         await until(pilot, lambda: not screen.steps.display)
         await pilot.press("z")
         await until(pilot, lambda: screen.steps.display)

@@ -1,0 +1,95 @@
+"""The base of the screens that fill the terminal: bar of areas, breadcrumbs, a body, footer.
+
+It takes what changed only while it is seen: a screen below another, or of another area, does nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from agentainer_tui.feed import Changes, Feed
+from agentainer_tui.widgets.breadcrumbs import Breadcrumbs, Crumb
+from agentainer_tui.widgets.header import StatusHeader
+
+if TYPE_CHECKING:
+    from agentainer_tui.app import DashboardApp
+
+
+class AreaScreen(Screen[None]):
+    """Subclasses say which area they are of, what is in them, and where they are."""
+
+    AREA: ClassVar[str]
+    SCOPES: ClassVar[tuple[str, ...]] = ("app",)
+    app: DashboardApp
+
+    def __init__(self, feed: Feed, *, now: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.feed = feed
+        self.now = now
+
+    # -- for subclasses -------------------------------------------------------------------------------
+
+    def compose_body(self) -> Iterable[Widget]:
+        """What is between breadcrumbs and footer."""
+        raise NotImplementedError
+
+    def crumbs(self) -> Sequence[Crumb]:
+        """Where this is, from the outside in."""
+        raise NotImplementedError
+
+    def concerns(self, changes: Changes) -> bool:
+        """Whether a change is seen here."""
+        return changes.rows or changes.workflows
+
+    def show(self) -> None:
+        """Show everything as it is now."""
+        self.show_header()
+
+    def tick(self) -> None:
+        """Time went on."""
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        """Header, breadcrumbs, body, footer."""
+        yield StatusHeader(self.AREA)
+        yield Breadcrumbs()
+        yield from self.compose_body()
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Follow the engine; Textual calls this after the subclass's own."""
+        self.app.changes.subscribe(self, self._take)
+        self.app.ticks.subscribe(self, self._tick)
+        self.show()
+
+    def on_screen_resume(self) -> None:
+        """Nothing was drawn while another screen was seen."""
+        if self.is_mounted:
+            self.show()
+
+    def _take(self, changes: Changes) -> None:
+        if not self.is_current:
+            return
+        if self.concerns(changes):
+            self.show()
+        elif changes.rows:
+            self.show_header()
+
+    def _tick(self, _: float) -> None:
+        if self.is_current:
+            self.tick()
+
+    def show_header(self) -> None:
+        """The lines at the top."""
+        header = self.query_one(StatusHeader)
+        header.facts = self.app.facts
+        header.active = len(self.feed.active())
+        self.query_one(Breadcrumbs).show(self.crumbs())

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from textual.binding import Binding
+from agentainer_tui.key_names import shown_key
+
+if TYPE_CHECKING:  # the command line lists the keys too, and Textual takes 200 ms to import
+    from textual.binding import Binding
 
 from agentainer_tui.areas import AREAS
 
@@ -69,6 +73,9 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
     ("search",),
     ("dialog",),
 )
+
+# Where text is typed: no letter can be a key there.
+TYPING = frozenset({"filter", "search"})
 
 KEYS: tuple[Key, ...] = (
     Key("home", "run", "r", "run_workflow", "Run", "Run the workflow (asks for its params)", True, True),
@@ -146,6 +153,8 @@ KEYS: tuple[Key, ...] = (
 
 def bindings(scope: str, *, quiet: bool = False) -> list[Binding]:
     """The bindings of one scope, for a class's `BINDINGS`; `quiet` ones are not in the footer."""
+    from textual.binding import Binding
+
     return [
         Binding(
             key.keys,
@@ -177,24 +186,5 @@ def clashes(keys: Sequence[Key]) -> Iterator[tuple[str, Key, Key]]:
 
 
 def key_text(key: Key) -> str:
-    """The keys of an action as people write them: `j or down`."""
-    return " ".join(_NAMES.get(name, name) for name in key.keys.split(","))
-
-
-_NAMES = {
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "question_mark": "?",
-    "colon": ":",
-    "slash": "/",
-    "ampersand": "&",
-    "escape": "esc",
-    "left": "←",
-    "right": "→",
-    "up": "↑",
-    "down": "↓",
-    "pageup": "PgUp",
-    "pagedown": "PgDn",
-    "home": "Home",
-    "end": "End",
-}
+    """The keys of an action as people write them: `j ↓`."""
+    return " ".join(shown_key(name) for name in key.keys.split(","))

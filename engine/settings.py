@@ -90,6 +90,9 @@ class Settings(BaseModel):
     allow_docker_socket: bool = Field(default=False, description="tasks may get the Docker socket")
     allow_privileged: bool = Field(default=False, description="tasks may have all rights on this machine")
     allow_host_network: bool = Field(default=False, description="tasks may use this machine's network")
+    keys_file: Path | None = Field(default=None, description="the dashboard's keys, instead of keys.toml")
+    theme: str | None = Field(default=None, description="the dashboard's colours; none: as chosen there")
+    ascii: bool = Field(default=False, description="the dashboard draws with ASCII signs only")
 
     @property
     def database(self) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from agentainer_tui.commands.console import out, print_json
 from agentainer_tui.commands.interruptions import run_async
 from agentainer_tui.commands.invocation import settings_of
-from agentainer_tui.text import clean
+from agentainer_tui.text import clean, counted
 from engine.diagnosis import Finding, Health, examine
 from engine.errors import UnavailableError
 
@@ -26,7 +26,7 @@ _PACKAGES = ("textual", "rich", "docker", "redis", "pydantic", "aiosqlite", "wat
 def doctor(options: Namespace) -> int:
     """`agentainer doctor`; 4 if something is in the way of every run."""
     settings = settings_of(options)
-    found = [_python(), _packages(), _shell(), _settings(settings)]
+    found = [_python(), _packages(), _shell(), _settings(settings), _keys(settings)]
 
     async def collect() -> list[Finding]:
         return [finding async for finding in examine(settings)]
@@ -56,6 +56,20 @@ def _settings(settings: Settings) -> Finding:
         values["redis_url"] = re.sub(r"//[^/@]*@", "//…@", settings.redis_url)
     shown = ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
     return Finding("settings", Health.GOOD, shown)
+
+
+def _keys(settings: Settings) -> Finding:
+    """The file of the dashboard's keys, each mistake with its line."""
+    from agentainer_tui.key_file import keys_file, read_keys
+
+    file = keys_file(settings)
+    table = read_keys(file, expected=settings.keys_file is not None)
+    if table.problems:
+        wrong = "; ".join(str(problem) for problem in table.problems)
+        return Finding("keys", Health.WARNING, wrong, "what is wrong there changes nothing; correct it")
+    if table.file is None:
+        return Finding("keys", Health.GOOD, f"as delivered; {file} would change them")
+    return Finding("keys", Health.GOOD, f"{file}: {counted(len(table.changed), 'key')} changed")
 
 
 def _print(finding: Finding) -> None:

@@ -44,6 +44,7 @@ VERBS = {
     "stats": "stats:stats",
     "profile": "profiling:profile",
     "schema": "documents:schema",
+    "keys": "keys:keys",
     "doctor": "doctor:doctor",
     "prune": "pruning:prune",
 }
@@ -247,6 +248,8 @@ def _keeping_verbs(verb: Any) -> None:
         "-c", "--command", metavar="TEXT", help="run this in it instead, without a terminal; its exit code"
     )
     _backend_option(shell)
+    keys = verb("keys", "the dashboard's keys as they are now, with those of keys.toml")
+    _json_option(keys)
     doctor = verb("doctor", "what was found on this machine, and what to do about what was not")
     _json_option(doctor)
     prune = verb("prune", "delete old runs, by default those that the settings let go; lists them first")

@@ -15,7 +15,16 @@ from engine.standalone import document_schema, next_run, open_history, read_para
 
 if TYPE_CHECKING:
     from engine.history.reader import Reader as Reader
-    from engine.history.records import AttemptRecord, ItemRecord, RunDetail, RunRecord, StepRecord
+    from engine.history.records import (
+        AttemptRecord,
+        ItemRecord,
+        ListedRun,
+        RunDetail,
+        RunFilter,
+        RunPage,
+        RunRecord,
+        StepRecord,
+    )
     from engine.insight import (
         Aggregate,
         Bucket,
@@ -39,6 +48,10 @@ if TYPE_CHECKING:
     from engine.workflows.plan import Plan as Plan
     from engine.workflows.plan import Template as Template
 else:
+    _RECORDS = (
+        *("AttemptRecord", "ItemRecord", "ListedRun", "RunDetail", "RunFilter", "RunPage", "RunRecord"),
+        "StepRecord",
+    )
     _INSIGHT = (
         *("Aggregate", "Bucket", "Distribution", "ErrorClass", "Insight", "StepFigures", "StepMetrics"),
         *("WorkflowMetrics", "insight", "metrics_of_run", "parse_since", "prometheus_text"),
@@ -46,7 +59,7 @@ else:
 
     def __getattr__(name: str) -> Any:
         """What is only re-exported is imported when asked for: checking a file does without them."""
-        if name in ("AttemptRecord", "ItemRecord", "RunDetail", "RunRecord", "StepRecord"):
+        if name in _RECORDS:
             from engine.history import records as module
         elif name in _INSIGHT:
             from engine import insight as module
@@ -75,8 +88,11 @@ __all__ = [
     "Insight",
     "ItemRecord",
     "KeptAgent",
+    "ListedRun",
     "ParamSpec",
     "RunDetail",
+    "RunFilter",
+    "RunPage",
     "RunPreview",
     "RunRecord",
     "Scheduled",

@@ -17,7 +17,7 @@ from typing import Any, Self
 from engine.clock import parse_time
 from engine.errors import HistoryError, UsageError
 from engine.events import TERMINAL_RUN, Event, RunStatus
-from engine.history import expiry, figures, recall, rows, statistics
+from engine.history import expiry, figures, listing, recall, rows, statistics
 from engine.history.connection import ReadConnection, Snapshot
 from engine.history.figures import PeriodRows, RunRows, Scope
 from engine.history.lookup import find
@@ -27,6 +27,8 @@ from engine.history.records import (
     ItemRecord,
     Remembered,
     RunDetail,
+    RunFilter,
+    RunPage,
     RunRecord,
     StateChange,
     StepRecord,
@@ -93,6 +95,14 @@ class Reader:
             (*values, limit),
         )
         return [rows.run_record(row) for row in found]
+
+    async def list_runs(self, wanted: RunFilter, *, limit: int, before: int | None = None) -> RunPage:
+        """A page of the runs that are wanted, newest first, as lists show them (`listing`)."""
+        return await listing.list_runs(self._connection, wanted, limit=limit, before=before)
+
+    async def count_own_runs(self) -> int:
+        """How many runs there are that are not part of others."""
+        return await listing.count_own_runs(self._connection)
 
     async def run(self, ref: str) -> RunRecord:
         """The run that `ref` means: its id, a unique beginning of it, or `last`.

@@ -7,6 +7,7 @@ text throughout, since that is how they are stored and shown.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 JSON = Any
@@ -289,3 +290,60 @@ class StateChange:
     set: dict[str, JSON] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
     collections: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs are wanted; all conditions together.
+
+    Attributes:
+        text: words that must all be found in the workflow's name, the id, the error or the params; capitals
+            do not matter, and a word after `!` must not be found.
+        workflow: only its runs.
+        statuses: only runs in one of these; empty for any.
+        since: only runs that were created from then on.
+        children: whether runs that are part of others are wanted too.
+    """
+
+    text: str = ""
+    workflow: str | None = None
+    statuses: tuple[str, ...] = ()
+    since: datetime | None = None
+    children: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run in the list.
+
+    Attributes:
+        run: it.
+        steps: how many it has.
+        completed: how many of them are completed; None where nobody counted that many.
+        retried_by: its newest retry, and `retried_status` that one's status.
+        children: runs that are part of it.
+        usual: the median duration of the newest runs of its workflow that ended well.
+    """
+
+    run: RunRecord
+    steps: int = 0
+    completed: int | None = None
+    retried_by: str | None = None
+    retried_status: str | None = None
+    children: int = 0
+    usual: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some runs, newest first.
+
+    Attributes:
+        runs: them; there may be none although there are more to look at.
+        before: what to ask with for the next page; None: there is nothing more.
+        looked_at: when the oldest run that was looked at was created.
+    """
+
+    runs: tuple[ListedRun, ...] = ()
+    before: int | None = None
+    looked_at: str | None = None

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agentainer_tui.history_rows import HistoryRow
 from agentainer_tui.log_source import LogSource
 from agentainer_tui.views import RunRow
 from engine.errors import Problem
 from engine.events import Event
 
 if TYPE_CHECKING:
-    from engine.facade import KeptAgent, ParamSpec
+    from engine.facade import Insight, KeptAgent, ParamSpec, RunFilter
     from engine.inventory import PoolReport
+    from engine.profiling import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,21 @@ class AttemptKey:
     log: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Some runs of the history, newest first.
+
+    Attributes:
+        rows: them; there may be none although there are more to look at.
+        before: what to ask with for the next page; None: there is nothing more.
+        looked_at: when (ISO 8601) the oldest run that was looked at was created.
+    """
+
+    rows: tuple[HistoryRow, ...] = ()
+    before: int | None = None
+    looked_at: str = ""
+
+
 class Client(Protocol):
     """What the app asks of the engine."""
 
@@ -158,6 +176,39 @@ class Client(Protocol):
 
     def log(self, attempt: AttemptKey) -> LogSource:
         """An attempt's log: lines by number, also while it grows. Close it when it is not shown any more."""
+        ...
+
+    # -- the history as a whole -----------------------------------------------------------------------
+
+    async def list_runs(self, wanted: RunFilter, *, limit: int, before: int | None) -> HistoryPage:
+        """A page of the runs that are wanted, newest first; a bounded amount of work for each page."""
+        ...
+
+    async def count_runs(self) -> int:
+        """How many runs there are that are not part of others."""
+        ...
+
+    async def figures(self, workflow: str | None, since: datetime | None, *, details: bool) -> Insight:
+        """Figures over the runs of a workflow (None: of all) since a moment (None: all there is).
+
+        Without `details` nothing of steps and tasks, which comes sooner.
+        """
+        ...
+
+    async def profile(self, run_id: str) -> Profile:
+        """Where the time of a run went, of one in progress as of now."""
+        ...
+
+    async def disk_use(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """Bytes of logs and artifacts of each run, those of runs within it included."""
+        ...
+
+    async def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete runs that are over, with the runs within them, their logs and artifacts.
+
+        Raises:
+            UsageError: one may not go; those before it are gone.
+        """
         ...
 
     async def close(self) -> None:

@@ -11,12 +11,16 @@ from agentainer_tui.looks import LOOKS
 if TYPE_CHECKING:
     from engine.facade import RunFilter
 
+_ENDED = ("completed", "partially_completed", "failed", "cancelled")
 # The name of a choice of statuses, and which ones it is.
 STATUSES: dict[str, tuple[str, ...]] = {
     "any": (),
     "failures": ("failed", "partially_completed"),
     "live": ("pending", "running", "cancelling"),
-    **{LOOKS[status].word: (status,) for status in ("completed", "partially_completed", "failed", "cancelled")},
+    **{
+        LOOKS[status].word: (status,)
+        for status in ("completed", "partially_completed", "failed", "cancelled")
+    },
 }
 PERIODS: dict[str, timedelta | None] = {
     "all": None,

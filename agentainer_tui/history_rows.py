@@ -1,4 +1,4 @@
-"""What the list of all runs shows: its rows, the columns that fit, and the words in them. Knows no Textual."""
+"""The list of all runs: its rows, the columns that fit, and the words in them. Knows no Textual."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def when_words(run: RunRow, now: float, width: int) -> str:
     moment = datetime.fromtimestamp(created)
     if width >= 12:
         return f"{moment:%b} {moment.day:>2} {moment:%H:%M}"
-    return f"{moment:%b} {moment.day}" if moment.year == datetime.fromtimestamp(now).year else f"{moment:%b %Y}"
+    return (
+        f"{moment:%b} {moment.day}" if moment.year == datetime.fromtimestamp(now).year else f"{moment:%b %Y}"
+    )
 
 
 def took(row: HistoryRow, now: float) -> float | None:
@@ -128,20 +130,26 @@ def steps_words(row: HistoryRow, width: int) -> str:
 
 
 def note_of(row: HistoryRow, glyphs: Glyphs) -> tuple[str, str]:
-    """What there is to say about a run, and the ink for it: waiting, error, what retried it, where it is from."""
+    """What there is to say about a run, and the ink for it: what it waits for, its error, its lineage."""
     run = row.run
     lineage = lineage_words(row, glyphs)
+    if run.gates:
+        return f"{counted(run.gates, 'step')} to approve", "accent"
     if not run.status.is_terminal:
-        if run.gates:
-            return f"{counted(run.gates, 'step')} to approve", "accent"
         return (QUEUED.get(run.queued, "queued") if run.queued else lineage), "running"
-    if run.error:
-        error = clean(run.error.split("\n", 1)[0], limit=400)
-        return (f"{lineage}  {error}" if row.retried_by else error), "error" if not row.retried_by else "muted"
-    if run.status == "failed" and run.reason:
-        words = reason_words(run.reason)
-        return (f"{lineage}  {words}" if row.retried_by else words), "error"
+    error = error_words(run)
+    if error and row.retried_by:
+        return f"{lineage}  {error}", "muted"  # somebody has seen to it
+    if error:
+        return error, "error" if run.status == "failed" else "warning"
     return lineage or ("scheduled" if run.is_scheduled else ""), "faint"
+
+
+def error_words(run: RunRow) -> str:
+    """How it went wrong, on one line."""
+    if run.error:
+        return clean(run.error.strip().split("\n", 1)[0], limit=400)
+    return reason_words(run.reason) if run.status == "failed" and run.reason else ""
 
 
 def lineage_words(row: HistoryRow, glyphs: Glyphs) -> str:
@@ -183,13 +191,12 @@ def about_lines(row: HistoryRow, now: float, glyphs: Glyphs) -> list[tuple[str, 
     if run.created_at is not None:
         facts.append(f"{datetime.fromtimestamp(run.created_at):%Y-%m-%d %H:%M:%S}")
     facts += [f"by {row.source}"] if row.source else []
-    facts += [counted(row.retries, "retry").replace("retrys", "retries")] if row.retries else []
+    facts += [f"tried again {counted(row.retries, 'time')}"] if row.retries else []
     facts += [f"{counted(row.children, 'run')} within it"] if row.children else []
     dot = f" {glyphs.dot} "
     found = [(run.workflow, dot.join(fact for fact in facts if fact), "text")]
-    error = run.error or (reason_words(run.reason) if run.status == "failed" and run.reason else "")
-    if error:
-        found.append(("error", error.split("\n", 1)[0], "error"))
+    if error := error_words(run):
+        found.append(("error", error, "error"))
     if run.params:
         found.append(("params", params_words(run.params), "muted"))
     lineage = []

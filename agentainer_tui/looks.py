@@ -55,6 +55,8 @@ class Glyphs:
     ellipsis: str
     branch: str
     crumb: str
+    into: str
+    marked: str
 
     def of(self, status: str) -> str:
         """The sign of a status."""
@@ -65,8 +67,8 @@ class Glyphs:
         return look.ascii if self.is_ascii else look.glyph
 
 
-UNICODE = Glyphs(False, "▌", "▸", "▾", "◆", "▲", "━", "╸", "╺", "╌", "┊", "×", "·", "…", "└", "›")
-ASCII = Glyphs(True, "|", ">", "v", "*", "!", "=", "=", "=", "-", ":", "x", "-", "~", "`", ">")
+UNICODE = Glyphs(False, "▌", "▸", "▾", "◆", "▲", "━", "╸", "╺", "╌", "┊", "×", "·", "…", "└", "›", "→", "■")
+ASCII = Glyphs(True, "|", ">", "v", "*", "!", "=", "=", "=", "-", ":", "x", "-", "~", "`", ">", ">", "#")
 
 
 def choose_glyphs(encoding: str | None = None, term: str | None = None) -> Glyphs:

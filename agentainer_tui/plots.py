@@ -82,9 +82,7 @@ def columns(series: Sequence[Series], axes: Axes) -> list[Line]:
     """Columns from zero up, the first series at the bottom and the others on top of it."""
     length = max((len(one.values) for one in series), default=0)
     stacks = [[max(0.0, one.values[place] or 0.0) for one in series] for place in range(length)]
-    top = _top(max((sum(stack) for stack in stacks), default=0.0), axes)
-    gutter = _gutter(top, axes)
-    room, height = axes.width - gutter - 2, axes.height - 2
+    top, gutter, room, height = _space(stacks, axes)
     if room < 4 or height < 2:
         return []
     stacks = _fewer(stacks, room)
@@ -95,11 +93,23 @@ def columns(series: Sequence[Series], axes: Axes) -> list[Line]:
         pieces: list[Piece] = []
         for column, (bar, gap) in zip(drawn, widths, strict=True):
             sign, ink = column[row]
-            pieces.append((sign * bar + " " * gap, ink))
+            pieces += [(sign * bar, ink), (" " * gap, "")]
         rows.append(_joined(pieces))
     starts = [sum(bar + gap for bar, gap in widths[:place]) for place in range(len(widths))]
     labels = _thinned(axes.labels, len(stacks))
     return _framed(rows, gutter, top, axes, starts, labels)
+
+
+def _space(stacks: list[list[float]], axes: Axes) -> tuple[float, int, int, int]:
+    """The top of the left axis, its width, and how many cells and rows are left for columns."""
+    room = axes.width - 4
+    while True:
+        found = _fewer(stacks, max(1, room))
+        top = _top(max((sum(stack) for stack in found), default=0.0), axes)
+        gutter = _gutter(top, axes)
+        if room <= axes.width - gutter - 2 or room < 4:
+            return top, gutter, axes.width - gutter - 2, axes.height - 2
+        room = axes.width - gutter - 2  # fewer columns are higher, and may have a wider axis
 
 
 def _fewer(stacks: list[list[float]], most: int) -> list[list[float]]:
@@ -114,8 +124,11 @@ def _thinned(labels: Sequence[str], count: int) -> Sequence[str]:
     return [labels[first] for first, _ in _parts(len(labels), count)] if len(labels) > count else labels
 
 
-def _parts(length: int, count: int) -> list[tuple[int, int]]:
-    return [(i * length // count, (i + 1) * length // count) for i in range(count)]
+def _parts(length: int, most: int) -> list[tuple[int, int]]:
+    """Equally long stretches, `most` at most; only the first one, the oldest, may be shorter."""
+    each = -(-length // most)
+    count = -(-length // each)
+    return [(max(0, length - (count - i) * each), length - (count - 1 - i) * each) for i in range(count)]
 
 
 def _widths(count: int, room: int) -> list[tuple[int, int]]:
@@ -153,12 +166,15 @@ def _column(
 
 def _edges(stack: Sequence[float], top: float, whole: int) -> list[int]:
     """Where each part of a stack begins and ends, so that whatever is more than nothing can be seen."""
-    edges, total = [0], 0.0
+    sizes, total, edge = [], 0.0, 0
     for value in stack:
         total += value
-        edge = min(whole, round(whole * total / top)) if top > 0 else 0
-        edges.append(min(whole, max(edge, edges[-1] + (value > 0))))
-    return edges
+        above = min(whole, round(whole * min(1.0, total / top)))
+        sizes.append(max(above - edge, int(value > 0)))
+        edge = max(edge, above)
+    if (over := sum(sizes) - whole) > 0:
+        sizes[sizes.index(max(sizes))] -= over
+    return [sum(sizes[:place]) for place in range(len(sizes) + 1)]
 
 
 def _shared(filled: Sequence[tuple[int, int]], series: Sequence[Series]) -> Piece:
@@ -302,10 +318,10 @@ def _joined(pieces: Sequence[Piece]) -> Line:
     """The same with neighbours of one ink together."""
     joined: list[Piece] = []
     for text, ink in pieces:
-        if joined and (joined[-1][1] == ink or not text.strip()) and (not text.strip() or ink):
-            if joined[-1][1] == ink or ":" not in joined[-1][1]:
-                joined[-1] = (joined[-1][0] + text, joined[-1][1])
-                continue
+        before = joined[-1][1] if joined else None
+        if before is not None and (ink == before or (not text.strip() and ":" not in before)):
+            joined[-1] = (joined[-1][0] + text, before)
+            continue
         joined.append((text, ink))
     return tuple(joined)
 

@@ -65,6 +65,7 @@ async def insight(
     until: datetime | None = None,
     children: bool = False,
     zone: tzinfo | None = None,
+    details: bool = True,
 ) -> Insight:
     """Figures over the runs that were created in a period.
 
@@ -75,12 +76,13 @@ async def insight(
         until: its end, None for now.
         children: whether runs that are part of others count, too.
         zone: whose days the period is cut into, None for this machine's.
+        details: whether to say anything about steps and tasks, which takes most of the time.
 
     Raises:
         HistoryError: the history cannot be read.
     """
     end = until or datetime.now(UTC)
-    rows = await history.period_rows(Scope(workflow, since, until, children))
+    rows = await history.period_rows(Scope(workflow, since, until, children), details=details)
     start = since or _first(rows.runs)
     cuts = cut(start, end, zone) if start is not None and start < end else []
     period = Period(workflow, since, end, children, cuts)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from agentainer_tui.bridge.agents import Agents
+from agentainer_tui.bridge.history import History
 from agentainer_tui.bridge.reading import Reading
 from agentainer_tui.bridge.runs import Runs
 
 
-class EngineClient(Reading, Runs, Agents):
+class EngineClient(Reading, Runs, Agents, History):
     """All that `client.Client` asks for, from an engine in this process."""

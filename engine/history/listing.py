@@ -154,7 +154,7 @@ async def _listed(snapshot: Snapshot, runs: Sequence[RunRecord]) -> tuple[Listed
             (_ids(runs),),
         )
     }
-    children = dict(
+    children: dict[str, int] = dict(
         await snapshot.fetch(
             "SELECT parent_run_id, count(*) FROM runs"
             " WHERE parent_run_id IN (SELECT value FROM json_each(?)) GROUP BY parent_run_id",

@@ -20,9 +20,10 @@ from engine.agents.backend import PoolReport
 from engine.errors import AgentainerError
 from engine.events import Event, EventType
 from engine.facade import KeptAgent
+from tests.tui.fake_history import FakeHistory
 from tests.tui.story import Story
 
-COMMANDS = ("run", "retry", "cancel", "cleanup", "answer_gate")
+COMMANDS = ("run", "retry", "cancel", "cleanup", "answer_gate", "delete_runs")
 FACTS = EngineFacts("local processes", "redis 7.0 of our own")
 
 
@@ -95,7 +96,7 @@ class FakeLog:
         pass
 
 
-class FakeClient:
+class FakeClient(FakeHistory):
     """`calls` holds every command, `refuse` the error that the next one meets."""
 
     def __init__(
@@ -106,6 +107,7 @@ class FakeClient:
         facts: EngineFacts = FACTS,
         broken: AgentainerError | None = None,
     ) -> None:
+        super().__init__()
         self.workflows = tuple(workflows)
         self.facts = facts
         self.broken = broken

@@ -202,7 +202,10 @@ def put(name: str, data: bytes) -> Callable[[dict[str, bytes]], None]:
 
 
 def drop(name: str) -> Callable[[dict[str, bytes]], None]:
-    return lambda entries: entries.pop(name) and None
+    def change(entries: dict[str, bytes]) -> None:
+        del entries[name]
+
+    return change
 
 
 def manifest(**fields: Any) -> Callable[[dict[str, bytes]], None]:

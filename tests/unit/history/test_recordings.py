@@ -371,7 +371,7 @@ def test_a_disk_without_room_is_said(
 
 async def test_what_is_let_in_can_be_shown(exported: Exported, tmp_path: Path) -> None:
     """Whatever is changed in the data of events: it is refused, or its views can be made."""
-    values = [
+    values: list[Any] = [
         None,
         True,
         -1,

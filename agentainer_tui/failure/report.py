@@ -1,0 +1,169 @@
+"""A failure as Markdown, for an issue, a colleague or a coding agent: all that is needed to begin."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from agentainer_tui.failure.causes import Cause, first_line, ranges
+from agentainer_tui.failure.changes import Change, took
+from agentainer_tui.failure.words import last_attempt, verdict
+from agentainer_tui.text import clean, clean_output, counted, duration
+from agentainer_tui.views import ItemView, RunView, StepView
+
+MASK = "***"
+# Names of params that nobody wants to see in an issue; declared secrets are masked by the engine already.
+_SECRET = re.compile(r"pass(word|wd|phrase)|secret|token|credential|(api|private).?key|auth", re.IGNORECASE)
+_LONG = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that is known of a failure.
+
+    Attributes:
+        run, step, item: what failed; `item` is the one that is shown of several.
+        lines: the last that it wrote, oldest first.
+        causes: of a step with items, why they failed.
+        changes: since the last run that went well; None if there was none, or it is not known yet.
+        good: that run.
+    """
+
+    run: RunView
+    step: StepView
+    item: ItemView | None = None
+    lines: Sequence[str] = ()
+    causes: Sequence[Cause] = ()
+    changes: Sequence[Change] | None = None
+    good: RunView | None = None
+
+    @property
+    def node(self) -> StepView | ItemView:
+        """The item that is shown, else the step."""
+        return self.item if self.item is not None else self.step
+
+    @property
+    def usual(self) -> float | None:
+        """How long the step took in the run that went well."""
+        return took(self.good.steps.get(self.step.id)) if self.good is not None else None
+
+    @property
+    def tries(self) -> str:
+        """`try 2 of 3`, "" if it never began."""
+        number = len(self.node.attempts)
+        if not number:
+            return ""
+        of = f" of {self.step.max_attempts}" if self.step.max_attempts > 1 else ""
+        return f"try {number}{of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where it happened: versions, for those who try it again."""
+
+    version: str
+    backend: str
+    system: str = field(default_factory=lambda: f"{platform.system()} {platform.machine()}")
+    python: str = field(default_factory=platform.python_version)
+
+
+def masked(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Params without the values of those that are called like a secret."""
+    return {name: MASK if _SECRET.search(name) and value else value for name, value in params.items()}
+
+
+def twins(case: Case) -> list[str]:
+    """The commands that show or do the same."""
+    run, step = case.run.id, shlex.quote(case.step.id)
+    item = f" --item {case.item.index}" if case.item is not None else ""
+    lines = [f"agentainer show {run}", f"agentainer logs {run} {step}{item}"]
+    if any(attempt.kept for attempt in case.node.attempts):
+        lines.append(f"agentainer shell {run} {step}{item}")
+    return [*lines, f"agentainer retry {run} --from {step}"]
+
+
+def markdown(case: Case, place: Place) -> str:
+    """The report."""
+    return "\n".join(_lines(case, place)) + "\n"
+
+
+def _lines(case: Case, place: Place) -> Iterator[str]:
+    run, node = case.run, case.node
+    why = verdict(node)
+    item = f", item {case.item.index}" if case.item is not None else ""
+    yield f"## `{_code(run.workflow)}`: step `{_code(case.step.id)}`{item} failed: {clean(why.words)}"
+    yield ""
+    path = f" of `{_code(run.path)}`" if run.path else ""
+    yield f"- run `{run.id}`{path}"
+    if node.finished_at is not None:
+        when = datetime.fromtimestamp(node.finished_at, UTC)
+        yield f"- at {when:%Y-%m-%d %H:%M:%S} UTC, {case.tries or 'before its first try'}"
+    if (seconds := took(node)) is not None:
+        usual = f"; {duration(case.usual)} in the last run that went well" if case.usual is not None else ""
+        yield f"- after {duration(seconds)}{usual}"
+    attempt = last_attempt(node)
+    if attempt is not None and attempt.image:
+        yield f"- image `{_code(attempt.image)}`"
+    if case.item is not None:
+        yield f"- item `{_code(json.dumps(case.item.value, ensure_ascii=False, default=str)[:200])}`"
+    if run.params:
+        params = json.dumps(masked(run.params), ensure_ascii=False, default=str)
+        yield f"- params `{_code(params[:_LONG])}`"
+    machine = f"{place.system}, Python {place.python}"
+    yield f"- agentainer {place.version}, backend {clean(place.backend)}, {machine}"
+    if node.error:
+        yield from _block("Error", node.error.rstrip("\n")[:_LONG].splitlines())
+    if case.lines:
+        yield from _block("Last lines", case.lines)
+    if len(case.causes) > 1 or (case.causes and len(case.causes[0].items) > 1):
+        yield from _causes(case)
+    yield from _changes(case)
+    yield from _block("To look further", twins(case), "sh")
+
+
+def _causes(case: Case) -> Iterator[str]:
+    failed = sum(len(cause.items) for cause in case.causes)
+    yield from ("", f"### {failed} of {counted(len(case.step.items), 'item')} failed", "")
+    for cause in case.causes:
+        error = f": `{_code(cause.error)}`" if cause.error else ""
+        yield f"- {len(cause.items)} × {clean(cause.words)}{error} (items {ranges(cause.items)})"
+
+
+def _changes(case: Case) -> Iterator[str]:
+    if case.changes is None or case.good is None:
+        return
+    yield from ("", f"### Since the last run that went well, `{case.good.id}`", "")
+    if not case.changes:
+        yield "Nothing that the step depends on is different."
+    for change in case.changes:
+        if change.diff:
+            yield from ("", f"{clean(change.what)}: {change.after}", *_fenced(change.diff, "diff"), "")
+        else:
+            texts = (change.before, change.after)
+            if change.what.startswith("param ") and _SECRET.search(change.what):
+                texts = (MASK, MASK)
+            before, after = (f"`{_code(text)}`" if text else "nothing" for text in texts)
+            yield f"- {clean(change.what)}: {before} → {after}"
+
+
+def _block(title: str, lines: Sequence[str], language: str = "") -> Iterator[str]:
+    yield from ("", f"### {title}", "", *_fenced(lines, language))
+
+
+def _fenced(lines: Sequence[str], language: str = "") -> Iterator[str]:
+    """Lines as they are, in a fence that is longer than any in them."""
+    safe = [clean_output(line) for line in lines]
+    longest = max((len(run) for line in safe for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    yield from (f"{fence}{language}", *safe, fence)
+
+
+def _code(text: str) -> str:
+    """Text between backquotes."""
+    return clean(first_line(text)).replace("`", "'")

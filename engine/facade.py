@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import UsageError
 from engine.events import Event
 from engine.live import Engine, KeptAgent, require_unfinished
-from engine.rehearsal import RunPreview, preview_run
+from engine.rehearsal import RunPreview, edited_plan, preview_retry, preview_run
 from engine.standalone import document_schema, next_run, open_history, read_param, validate_file
 
 if TYPE_CHECKING:
@@ -40,13 +40,16 @@ if TYPE_CHECKING:
         prometheus_text,
     )
     from engine.orchestrator.approvals import Gate
+    from engine.orchestrator.fates import Fate, StepFate
     from engine.orchestrator.preview import Doubt as Doubt
     from engine.orchestrator.preview import StepPreview
+    from engine.orchestrator.rerunning import RetryPreview
     from engine.orchestrator.schedule import Scheduled
     from engine.settings import Settings as Settings
     from engine.workflows.plan import ParamSpec
     from engine.workflows.plan import Plan as Plan
     from engine.workflows.plan import Template as Template
+    from engine.workflows.plan_diff import FieldChange, PlanDiff, StepChange, diff_plans
 else:
     _RECORDS = (
         *("AttemptRecord", "ItemRecord", "ListedRun", "RunDetail", "RunFilter", "RunPage", "RunRecord"),
@@ -71,6 +74,12 @@ else:
             from engine.orchestrator import preview as module
         elif name == "Scheduled":
             from engine.orchestrator import schedule as module
+        elif name in ("Fate", "StepFate"):
+            from engine.orchestrator import fates as module
+        elif name == "RetryPreview":
+            from engine.orchestrator import rerunning as module
+        elif name in ("FieldChange", "PlanDiff", "StepChange", "diff_plans"):
+            from engine.workflows import plan_diff as module
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(module, name)
@@ -84,18 +93,24 @@ __all__ = [
     "Engine",
     "ErrorClass",
     "Event",
+    "Fate",
+    "FieldChange",
     "Gate",
     "Insight",
     "ItemRecord",
     "KeptAgent",
     "ListedRun",
     "ParamSpec",
+    "PlanDiff",
+    "RetryPreview",
     "RunDetail",
     "RunFilter",
     "RunPage",
     "RunPreview",
     "RunRecord",
     "Scheduled",
+    "StepChange",
+    "StepFate",
     "StepFigures",
     "StepMetrics",
     "StepPreview",
@@ -103,12 +118,15 @@ __all__ = [
     "WorkflowMetrics",
     "answer_gate",
     "cancel_run",
+    "diff_plans",
     "document_schema",
+    "edited_plan",
     "insight",
     "metrics_of_run",
     "next_run",
     "open_history",
     "parse_since",
+    "preview_retry",
     "preview_run",
     "prometheus_text",
     "read_param",

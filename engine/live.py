@@ -164,20 +164,38 @@ class Engine:
         failed: bool = False,
         source: str = "cli",
         use_cache: bool = True,
+        plan: Plan | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> str:
         """Run a finished run again as a new run: whole, from a step on, only a step, or what failed.
 
+        Args:
+            ref: the run.
+            from_step: run it and what depends on it again.
+            only_step: run it alone again.
+            failed: run again what failed, was cancelled or was never reached. None of the three: all.
+            source: who asked, for history.
+            use_cache: whether results of earlier work may stand in for its own.
+            plan: another version of its document; what that changed runs again in any case.
+            params: those that are to be others than they were; with `plan` only.
+
         Raises:
-            UsageError: no such run or step, or it is not over.
-            DocumentError: its document is not valid any more.
+            UsageError: no such run or step, it is not over, or its params do not fit `plan`.
+            DocumentError: its document is not valid any more, or cannot run here.
         """
         from engine.orchestrator.kept import plan_of
         from engine.orchestrator.scopes import RetryScope
 
         detail = await self.history.detail(ref)
-        plan = await plan_of(detail.run, self.history)
-        scope = RetryScope(from_step, only_step, failed)
-        return await self._parts.orchestrator.retry(plan, detail, scope, source=source, use_cache=use_cache)
+        scope = RetryScope(from_step, only_step, failed, edited=plan is not None)
+        return await self._parts.orchestrator.retry(
+            plan or await plan_of(detail.run, self.history),
+            detail,
+            scope,
+            source=source,
+            use_cache=use_cache,
+            params=params or {},
+        )
 
     async def cancel(self, ref: str, *, by: str = "user", hurry: bool = False) -> None:
         """Cancel a run: durable at return, its tasks are stopped after that. `hurry` skips their grace.

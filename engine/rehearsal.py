@@ -1,4 +1,4 @@
-"""A run that is not run: what it would do, and why it could not (`run --dry-run`).
+"""Runs and retries that are not run: what they would do, and why they could not (`--dry-run`).
 
 Importing this module is cheap: it does so itself only with what a call needs.
 """
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import DocumentError, Problem, UnavailableError
+from engine.errors import DocumentError, Problem, UnavailableError, UsageError
 
 if TYPE_CHECKING:
+    from engine.history.reader import Reader
+    from engine.history.records import RunRecord
     from engine.orchestrator.preview import StepPreview
+    from engine.orchestrator.rerunning import RetryPreview
     from engine.settings import Settings
     from engine.workflows.plan import Plan
 
@@ -61,6 +64,56 @@ async def preview_run(settings: Settings, plan: Plan, params: Mapping[str, Any])
     else:
         shown = secrets.masker.mask_json(resolved)
     return RunPreview(plan, shown, backend, tuple(preview_steps(plan, resolved)), problems, notes)
+
+
+async def preview_retry(
+    history: Reader,
+    settings: Settings,
+    ref: str,
+    *,
+    from_step: str | None = None,
+    only_step: str | None = None,
+    failed: bool = False,
+    plan: Plan | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> RetryPreview:
+    """Work out what `Engine.retry` would do with the same arguments, as that does; nothing is started.
+
+    Raises:
+        UsageError, DocumentError: it would be refused.
+    """
+    from engine.orchestrator.artifacts import ArtifactStore
+    from engine.orchestrator.kept import plan_of
+    from engine.orchestrator.rerunning import preview
+    from engine.orchestrator.scopes import RetryScope
+
+    detail = await history.detail(ref)
+    scope = RetryScope(from_step, only_step, failed, edited=plan is not None)
+    plan = plan or await plan_of(detail.run, history)
+    artifacts = ArtifactStore(settings.artifacts, settings.artifact_limit)
+    return await preview(detail, scope, plan, history, artifacts, params or {})
+
+
+def edited_plan(
+    run: RunRecord, directory: Path | None = None, *, max_depth: int | None = None
+) -> tuple[Plan | None, tuple[Problem, ...]]:
+    """The plan of a run's file as it is now, and what is wrong with it (`standalone.validate_file`).
+
+    Raises:
+        UsageError: the run has no file of its own, or another workflow stands in it now.
+    """
+    from engine.workflows.linking import MAX_DEPTH, load_linked
+
+    if run.path is None:
+        raise UsageError(f"run {run.id} did not come from a file")
+    loaded = load_linked(Path(run.path), directory, MAX_DEPTH if max_depth is None else max_depth)
+    plan = loaded.plan
+    if plan is not None and plan.workflow != run.workflow:
+        raise UsageError(
+            f"{run.path} holds the workflow {plan.workflow!r}, and run {run.id} is of {run.workflow!r}",
+            hint="give the file with --file if it is that workflow's next version",
+        )
+    return plan, loaded.problems
 
 
 async def _admission(settings: Settings, plan: Plan) -> tuple[str, tuple[Problem, ...], tuple[str, ...]]:

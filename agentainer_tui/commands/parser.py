@@ -34,7 +34,7 @@ VERBS = {
     "logs": "logs:logs",
     "events": "events:events",
     "watch": "watching:watch",
-    "retry": "running:retry",
+    "retry": "retrying:retry",
     "cancel": "stopping:cancel",
     "approve": "answering:approve",
     "reject": "answering:reject",
@@ -162,6 +162,24 @@ def _running_verbs(verb: Any) -> None:
     scope.add_argument("--only", dest="only_step", metavar="STEP", help="this step alone")
     scope.add_argument(
         "--failed", action="store_true", help="what failed, was cancelled or was never reached"
+    )
+    version = retry.add_mutually_exclusive_group()
+    version.add_argument(
+        "--edited",
+        action="store_true",
+        help="with its file as it is now: what was changed, or failed, and what follows",
+    )
+    version.add_argument("--file", metavar="FILE", help="as --edited, with another file")
+    retry.add_argument(
+        "-p",
+        dest="param",
+        metavar="K=V",
+        action="append",
+        default=[],
+        help="another value of a param (with --edited)",
+    )
+    retry.add_argument(
+        "--dry-run", action="store_true", help="say what it would do again and take over, and why"
     )
     _cache_option(retry)
     _backend_option(retry)

@@ -1,4 +1,4 @@
-"""`run` and `retry`."""
+"""`run`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.commands.documents import find_workflow, load_plan
 from agentainer_tui.commands.invocation import settings_of
-from agentainer_tui.commands.parser import BACKENDS
 from engine.errors import UsageError
 from engine.strict_json import parse
 
@@ -29,29 +28,6 @@ def run(options: Namespace) -> int:
 
     async def begin(engine: Engine) -> str:
         return await engine.start_run(plan, params, source="cli", use_cache=not options.no_cache)
-
-    from agentainer_tui.commands.execution import execute
-
-    return execute(settings, begin, as_json=options.json)
-
-
-def retry(options: Namespace) -> int:
-    """`agentainer retry RUN`; on the backend that the run had, unless told otherwise."""
-    from agentainer_tui.commands.runs import read
-
-    old = read(options, lambda history: history.run(options.run))
-    if options.backend is None and old.backend in BACKENDS:
-        options.backend = old.backend
-    settings = settings_of(options)
-
-    async def begin(engine: Engine) -> str:
-        return await engine.retry(
-            old.id,
-            from_step=options.from_step,
-            only_step=options.only_step,
-            failed=options.failed,
-            use_cache=not options.no_cache,
-        )
 
     from agentainer_tui.commands.execution import execute
 

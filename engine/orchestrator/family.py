@@ -10,9 +10,10 @@ from engine.events import RunStatus, StepStatus
 from engine.history.reader import Reader
 from engine.history.records import ItemRecord, RunDetail, RunRecord, StepRecord
 from engine.orchestrator.creation import PARENT, Beginning, with_params
+from engine.orchestrator.fates import Reuse
 from engine.orchestrator.kept import plan_of
 from engine.orchestrator.ports import ChildSpec
-from engine.orchestrator.scopes import RetryScope, Reuse, reuse_for
+from engine.orchestrator.scopes import RetryScope, decide
 from engine.orchestrator.shielding import uncancelled
 from engine.workflows.plan import Plan
 
@@ -170,7 +171,7 @@ async def _furthest(child: str, history: Reader) -> str | None:
 def _what_stands(plan: Plan, earlier: RunDetail) -> Reuse:
     """What a child takes over: all that is good. Of a run that completed, that is everything."""
     try:
-        return reuse_for(plan, earlier, RetryScope(failed=True))
+        return decide(plan, earlier, RetryScope(failed=True)).reuse
     except UsageError:  # nothing failed in it
         if earlier.run.status == RunStatus.COMPLETED:
             return Reuse(frozenset(step.id for step in earlier.steps))

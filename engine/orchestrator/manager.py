@@ -8,10 +8,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from engine.clock import parse_time
-from engine.errors import DocumentError, Reason, UsageError
+from engine.errors import DocumentError, Reason
 from engine.events import Event, EventType, RunStatus
 from engine.history.reader import Reader
 from engine.history.records import RunDetail, RunRecord
@@ -20,18 +21,22 @@ from engine.orchestrator.approvals import Gate
 from engine.orchestrator.closing import ends_of
 from engine.orchestrator.context import RunContext, Services, Stop
 from engine.orchestrator.creation import Beginning, initial_state
-from engine.orchestrator.family import Family, earlier_children
+from engine.orchestrator.family import Family
+from engine.orchestrator.fates import Reuse
 from engine.orchestrator.kept import beginning_of
 from engine.orchestrator.naming import new_run_id
 from engine.orchestrator.queue import RunQueue
+from engine.orchestrator.rerunning import work_out
 from engine.orchestrator.run import RunExecutor
-from engine.orchestrator.scopes import RetryScope, Reuse, reuse_for
+from engine.orchestrator.scopes import RetryScope
 from engine.orchestrator.secrets import NO_SECRETS, Secrets, literal_warnings, read_secrets
 from engine.orchestrator.takeover import collections_of, take_artifacts, taken_over
 from engine.state.store import NO_COLLECTIONS
 from engine.workflows.plan import Plan
 
 _log = logging.getLogger("agentainer")
+
+NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,33 +114,38 @@ class Orchestrator:
         return await self.begin(begin, self._services)
 
     async def retry(
-        self, plan: Plan, detail: RunDetail, scope: RetryScope, *, source: str, use_cache: bool = True
+        self,
+        plan: Plan,
+        detail: RunDetail,
+        scope: RetryScope,
+        *,
+        source: str,
+        use_cache: bool = True,
+        params: Mapping[str, Any] = NO_PARAMS,
     ) -> str:
         """Run a finished run again, whole or in part, as a new run that takes over what stands.
 
+        With `scope.edited`, `plan` is another version of its document, and `params` are those that are to be
+        others than they were.
+
         Raises:
-            UsageError: it is not over yet, or the scope makes no sense for it.
+            UsageError: it is not over yet, the scope makes no sense for it, or the params do not fit.
             DocumentError: it cannot run here.
         """
-        old = detail.run
-        if not RunStatus(old.status).is_terminal:
-            raise UsageError(f"run {old.id} is still {old.status}", hint="cancel it, or wait for its end")
-        secrets = self.admit(plan)
-        reuse = reuse_for(plan, detail, scope)
+        rerun = await work_out(detail, scope, plan, self._reader, self._services.artifacts, params)
         begin = Beginning(
             new_run_id(),
             plan,
-            old.params,
-            # Not the plan's: a child run began with what its parent gave it.
-            await self._reader.state_at(old.id, old.seq),
+            rerun.params,
+            rerun.state,
             source,
             use_cache=use_cache,
-            retry_of=old.id,
+            retry_of=detail.run.id,
             retry_scope=scope.describe(),
-            secrets=secrets,
-            earlier_children=await earlier_children(detail, self._reader) if scope.failed else {},
+            secrets=self.admit(plan),
+            earlier_children=rerun.earlier_children,
         )
-        return await self.begin(begin, self._services, taking=(detail, reuse))
+        return await self.begin(begin, self._services, taking=(detail, rerun.decision.reuse))
 
     async def begin(
         self, begin: Beginning, services: Services, *, taking: tuple[RunDetail, Reuse] | None = None

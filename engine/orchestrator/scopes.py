@@ -2,101 +2,200 @@
 
 Steps of `on_failure` and `finally` belong to the run that they end: a retry always has its own. A decision
 that is made again may come out otherwise, so everything behind it runs again; one that stands keeps its
-choice.
+choice. With an edited document, what was changed and everything behind it runs again in any case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from engine.errors import Reason, UsageError
 from engine.events import StepStatus
 from engine.history.records import RunDetail, StepRecord
+from engine.orchestrator.edits import Edits
+from engine.orchestrator.fates import Decision, Fate, StepFate
 from engine.workflows.plan import Plan, PlanStep, StepRole, StepType
+
+# Why steps run again; what depends on them follows.
+_Again = dict[str, tuple[Fate, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class RetryScope:
-    """Which part of a run is run again: all of it, or exactly one of the three."""
+    """Which part of a run is run again: all of it, or exactly one of the three.
+
+    `edited` says that another version of the document is run than the run had; what was changed then runs
+    again, too.
+    """
 
     from_step: str | None = None
     only_step: str | None = None
     failed: bool = False
+    edited: bool = False
 
     def describe(self) -> str:
-        """For history: `all`, `from x`, `only x` or `failed`."""
+        """For history: `all`, `from x`, `only x` or `failed`; `edited`, `edited from x` and so on."""
         if self.from_step:
-            return f"from {self.from_step}"
-        if self.only_step:
-            return f"only {self.only_step}"
-        return "failed" if self.failed else "all"
+            part = f"from {self.from_step}"
+        elif self.only_step:
+            part = f"only {self.only_step}"
+        elif self.failed:
+            part = "" if self.edited else "failed"
+        else:
+            part = "all"
+        return f"edited {part}".strip() if self.edited else part
 
 
 @dataclass(frozen=True, slots=True)
-class Reuse:
-    """What is taken over.
+class Standing:
+    """What is known of the run that is retried.
 
     Attributes:
-        steps: ids of steps whose outcome stands.
-        items: for a map step that runs again in part: the indexes whose outcome stands.
+        plan: that the retry runs.
+        records: of the run's steps, by id.
+        edited: whether `plan` is another version of the run's document.
+        edits: what that changed.
+        lost: steps of which something is not there any more, and what.
     """
 
-    steps: frozenset[str] = frozenset()
-    items: dict[str, frozenset[int]] = field(default_factory=dict)
+    plan: Plan
+    run_id: str
+    records: Mapping[str, StepRecord]
+    edited: bool = False
+    edits: Edits = field(default_factory=Edits)
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
-def reuse_for(plan: Plan, detail: RunDetail, scope: RetryScope) -> Reuse:
-    """Work out what a retry of `detail` takes over.
+def decide(
+    plan: Plan,
+    detail: RunDetail,
+    scope: RetryScope,
+    *,
+    edits: Edits | None = None,
+    lost: Mapping[str, str] | None = None,
+) -> Decision:
+    """Work out what a retry of `detail` runs again and what it takes over.
 
     Raises:
         UsageError: an unknown step, nothing that failed, or a step whose upstreams have nothing to give.
     """
     records = {record.id: record for record in detail.steps}
+    run = Standing(
+        plan, detail.run.id, records, scope.edited, edits if edits is not None else Edits(), lost or {}
+    )
     if scope.failed:
-        return _reuse_good(plan, detail, records)
-    if scope.from_step is not None:
-        return _reuse_before(plan, records, _known(plan, scope.from_step))
-    if scope.only_step is not None:
-        return _reuse_others(plan, detail, records, plan.steps[_known(plan, scope.only_step)])
-    return Reuse()
+        again = _again_what_failed(run)
+    elif scope.from_step is not None:
+        again = _again_from(run, _known(plan, scope.from_step))
+    elif scope.only_step is not None:
+        again = _again_only(run, plan.steps[_known(plan, scope.only_step)])
+    else:
+        again = dict.fromkeys(plan.steps, (Fate.RERUN, "the whole run is run again"))
+    items = _good_items(run, set(again)) if scope.failed else {}
+    fates = [_fate(run, step, again, items.get(step.id, frozenset())) for step in plan.steps.values()]
+    gone = [
+        StepFate(record.id, record.name, Fate.GONE, "it is not in the document any more")
+        for record in detail.steps
+        if record.id not in plan.steps
+    ]
+    return Decision((*fates, *gone))
 
 
-def _reuse_good(plan: Plan, detail: RunDetail, records: dict[str, StepRecord]) -> Reuse:
-    again = {
-        step_id for step_id, record in records.items() if _is_own(plan, step_id) and _needs_rerun(record)
-    }
-    if not again and not any(map(_needs_rerun, records.values())):
-        raise UsageError(f"nothing failed in run {detail.run.id}", hint="retry it whole, or --from a step")
-    again |= _downstream(plan, again)
-    return Reuse(_rest(plan, records, again), _good_items(plan, records, again))
+def _fate(run: Standing, step: PlanStep, again: _Again, items: frozenset[int]) -> StepFate:
+    record = run.records.get(step.id)
+    if record is None:
+        return StepFate(step.id, step.name, Fate.NEW, "it was not in the run")
+    if step.role is not StepRole.MAIN:
+        return StepFate(step.id, step.name, Fate.RERUN, f"every run has its own {step.role} steps")
+    if step.id in again:
+        fate, why = again[step.id]
+        if items:
+            why += f"; {len(items)} of its {len(record.items)} items stand"
+        changed = step.id in run.edits.changed or bool(run.edits.everywhere)
+        return StepFate(step.id, step.name, fate, why, items, changed)
+    if not StepStatus(record.status).is_terminal:
+        return StepFate(step.id, step.name, Fate.INELIGIBLE, f"it was still {record.status}")
+    return StepFate(step.id, step.name, Fate.REUSED, _standing(record))
 
 
-def _reuse_before(plan: Plan, records: dict[str, StepRecord], root: str) -> Reuse:
-    again = {root} | _downstream(plan, {root})
-    again |= _broken_upstreams(plan, records, again)
-    again |= _downstream(plan, again)
-    _check_way(plan, records, root, again)
-    return Reuse(_rest(plan, records, again))
+def _standing(record: StepRecord) -> str:
+    """How the outcome that is taken over is called."""
+    if record.status == StepStatus.COMPLETED:
+        return "its result stands"
+    return f"it stays {record.status}" + (f" ({record.reason})" if record.reason else "")
 
 
-def _reuse_others(plan: Plan, detail: RunDetail, records: dict[str, StepRecord], only: PlanStep) -> Reuse:
+def _again_what_failed(run: Standing) -> _Again:
+    again = _edited(run)
+    failed = {name for name, record in run.records.items() if _needs_rerun(record)}
+    for name in run.plan.steps:
+        if name in failed and _is_own(run.plan, name):
+            again.setdefault(name, (Fate.RERUN, _lack(run.records[name])))
+    _add_lost(run, again, set(run.plan.steps))
+    if not again and not failed:
+        matters = "nothing that matters in its document was changed"
+        edited = (
+            f", and {matters if run.edits.diff else 'its document was not changed'}" if run.edited else ""
+        )
+        raise UsageError(
+            f"nothing failed in run {run.run_id}{edited}", hint="retry it whole, or --from a step"
+        )
+    return _with_downstream(run, again)
+
+
+def _again_from(run: Standing, root: str) -> _Again:
+    again = _edited(run)
+    again.setdefault(root, (Fate.RERUN, "it was chosen"))
+    again = _with_downstream(run, again)
+    _add_broken_upstreams(run, again)
+    again = _with_downstream(run, again)
+    _check_way(run, root, set(again))
+    return again
+
+
+def _again_only(run: Standing, only: PlanStep) -> _Again:
     if only.route is not None:
         raise UsageError(
             f"step {only.id!r} decides what runs behind it, so it cannot be run again alone",
             hint=f"use --from {only.id}",
         )
-    again = {only.id, *only.members}
-    _check_way(plan, records, only.id, again)
-    if broken := _broken_upstreams(plan, records, again) - again:
-        names = ", ".join(sorted(broken))
+    again: _Again = {only.id: (Fate.RERUN, "it was chosen")}
+    again |= dict.fromkeys(only.members, (Fate.RERUN, f"it is part of {only.id}"))
+    others = [name for name in _edited(run) if name not in again and name != only.parent]
+    if others:
         raise UsageError(
-            f"step {only.id!r} needs {names}, which did not complete in run {detail.run.id}",
-            hint=f"use --from {sorted(broken)[0]}, or --failed",
+            f"step {only.id!r} cannot be run again alone: {', '.join(others)} changed in the document, too",
+            hint="leave --only out: what was changed and what follows from it runs again",
+        )
+    _check_way(run, only.id, set(again))
+    broken: _Again = dict(again)
+    _add_broken_upstreams(run, broken)
+    if missing := sorted(broken.keys() - again.keys()):
+        lost = [run.lost[name] for name in missing if name in run.lost]
+        raise UsageError(
+            f"step {only.id!r} needs {', '.join(missing)}, "
+            + (lost[0] if lost else f"which did not complete in run {run.run_id}"),
+            hint=f"use --from {missing[0]}, or --failed",
         )
     if only.parent is not None:  # it runs its members; the others of them stand as they are
-        again.add(only.parent)
-    return Reuse(_rest(plan, records, again))
+        again[only.parent] = (Fate.RERUN, f"it holds {only.id}")
+    return again
+
+
+def _edited(run: Standing) -> _Again:
+    """What does something else now, and what is new."""
+    again: _Again = {}
+    for name in run.plan.steps:
+        if not _is_own(run.plan, name):
+            continue
+        if name in run.edits.changed:
+            again[name] = (Fate.RERUN, run.edits.changed[name])
+        elif name not in run.records:
+            again[name] = (Fate.NEW, "it was not in the run")
+        elif run.edits.everywhere:
+            again[name] = (Fate.RERUN, run.edits.everywhere)
+    return again
 
 
 def _known(plan: Plan, word: str) -> str:
@@ -113,16 +212,16 @@ def _known(plan: Plan, word: str) -> str:
     return step_id
 
 
-def _check_way(plan: Plan, records: Mapping[str, StepRecord], root: str, again: set[str]) -> None:
+def _check_way(run: Standing, root: str, again: set[str]) -> None:
     """Refuse to run only what decisions that stand have not chosen: it would be skipped again.
 
     Raises:
         UsageError: they have not.
     """
-    record = records.get(root)
+    record = run.records.get(root)
     if record is None or record.reason != Reason.BRANCH_NOT_TAKEN:
         return
-    deciding = [name for name in _all_upstreams(plan, root) if plan.steps[name].route is not None]
+    deciding = [name for name in _all_upstreams(run.plan, root) if run.plan.steps[name].route is not None]
     if deciding and again.isdisjoint(deciding):
         raise UsageError(
             f"step {root!r} has no turn as long as its decisions stand: {record.error}",
@@ -155,6 +254,20 @@ def _needs_rerun(record: StepRecord) -> bool:
     return not StepStatus(record.status).is_terminal
 
 
+def _lack(record: StepRecord) -> str:
+    """Why an outcome does not stand."""
+    match record.status:
+        case StepStatus.FAILED:
+            return f"it failed ({record.reason})" if record.reason else "it failed"
+        case StepStatus.CANCELLED:
+            return "it was cancelled"
+        case StepStatus.SKIPPED:
+            return "it was not reached"
+        case StepStatus.COMPLETED:
+            return "parts of it failed"
+    return f"it was still {record.status}"
+
+
 def _ended_well(record: StepRecord) -> bool:
     if record.status == StepStatus.SKIPPED:
         return record.reason != Reason.UPSTREAM_FAILED
@@ -169,56 +282,65 @@ def _upstreams(plan: Plan, step: PlanStep) -> set[str]:
     return found
 
 
-def _downstream(plan: Plan, roots: set[str]) -> set[str]:
+def _with_downstream(run: Standing, roots: _Again) -> _Again:
     """Everything that depends on one of `roots`, and the members of what runs again."""
-    found = set(roots)
+    found = dict(roots)
+    whole = roots.keys() - run.edits.regrouped
     grown = True
     while grown:
-        fresh = {
-            step.id
-            for step in plan.steps.values()
-            if step.id not in found
-            and (_upstreams(plan, step) & found or (step.parent in found and step.parent in roots))
-        }
-        found |= fresh
-        grown = bool(fresh)
+        grown = False
+        for step in run.plan.steps.values():
+            if step.id in found or not _is_own(run.plan, step.id):
+                continue
+            cause = _cause(run, step, found, whole)
+            if cause is not None:
+                found[step.id] = (Fate.RERUN, cause)
+                grown = True
     return found
 
 
-def _broken_upstreams(plan: Plan, records: dict[str, StepRecord], again: set[str]) -> set[str]:
-    """Upstreams of `again`, however far, that did not end well and so must run too."""
-    broken: set[str] = set()
+def _cause(run: Standing, step: PlanStep, again: _Again, whole: Set[str]) -> str | None:
+    """Why a step follows what runs again, None if it does not."""
+    causes = [name for name in _upstreams(run.plan, step) if name in again]
+    if causes:
+        first = min(causes, key=lambda name: run.plan.steps[name].ordinal)
+        changed = "was changed" if first in run.edits.changed else "runs again"
+        relation = "holds" if first in step.members else "follows"
+        return f"it {relation} {first}, which {changed}"
+    return f"it is part of {step.parent}" if step.parent in again and step.parent in whole else None
+
+
+def _add_broken_upstreams(run: Standing, again: _Again) -> None:
+    """Add upstreams of `again`, however far, that have nothing to give and so must run too."""
     rest = list(again)
     seen = set(again)
     while rest:
-        for upstream in _upstreams(plan, plan.steps[rest.pop()]) - seen:
+        for upstream in _upstreams(run.plan, run.plan.steps[rest.pop()]) - seen:
             seen.add(upstream)
             rest.append(upstream)
-            record = records.get(upstream)
-            if record is None or not _ended_well(record):
-                broken.add(upstream)
-    return broken
+    _add_lost(run, again, seen)
+    for name in run.plan.steps:
+        record = run.records.get(name)
+        if name in seen and name not in again and (record is None or not _ended_well(record)):
+            why = "it was not in the run" if record is None else _lack(record)
+            again[name] = (Fate.INELIGIBLE, why)
 
 
-def _rest(plan: Plan, records: dict[str, StepRecord], again: set[str]) -> frozenset[str]:
-    return frozenset(
-        step_id
-        for step_id in plan.steps
-        if step_id not in again
-        and step_id in records
-        and StepStatus(records[step_id].status).is_terminal
-        and _is_own(plan, step_id)
-    )
+def _add_lost(run: Standing, again: _Again, among: Set[str]) -> None:
+    """Add steps whose outcome is not there any more."""
+    for name in run.plan.steps:
+        if name in among and name in run.lost and _is_own(run.plan, name):
+            again.setdefault(name, (Fate.INELIGIBLE, run.lost[name]))
 
 
-def _good_items(plan: Plan, records: dict[str, StepRecord], again: set[str]) -> dict[str, frozenset[int]]:
+def _good_items(run: Standing, again: set[str]) -> dict[str, frozenset[int]]:
     """Completed items of map steps that failed themselves; a map downstream of a failure runs whole."""
     found: dict[str, frozenset[int]] = {}
     for step_id in again:
-        step, record = plan.steps[step_id], records.get(step_id)
-        if record is None or step.type is not StepType.MAP or not record.items:
+        step, record = run.plan.steps[step_id], run.records.get(step_id)
+        if record is None or step.type is not StepType.MAP or not record.items or step_id in run.lost:
             continue
-        if _upstreams(plan, step) & again:
+        if _upstreams(run.plan, step) & again or step_id in run.edits.changed or run.edits.everywhere:
             continue
         found[step_id] = frozenset(
             item.index

@@ -11,7 +11,7 @@ from engine.history.reader import Reader
 from engine.history.records import ItemRecord, RunDetail, StepRecord
 from engine.orchestrator.artifacts import ArtifactStore
 from engine.orchestrator.creation import present
-from engine.orchestrator.scopes import Reuse
+from engine.orchestrator.fates import Reuse
 
 # Of a step, or of an item of it.
 Artifacts = Mapping[tuple[str, int | None], list[dict[str, Any]]]

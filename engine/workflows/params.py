@@ -124,6 +124,31 @@ def describe_param(spec: ParamSpec) -> str:
     return f"{spec.name} ({', '.join(notes)})"
 
 
+def carried_params(
+    before: Plan, after: Plan, values: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The params of a run that is run again by an edited plan: as they were, `given` ones over them.
+
+    What was left at its default follows the new default; params that are declared no more are dropped.
+
+    Raises:
+        UsageError: what `resolve_params` refuses.
+    """
+    kept = {
+        name: value
+        for name, value in values.items()
+        if (spec := after.params.get(name)) is not None
+        and value is not None
+        and (spec.required or not _was_left(before, name, value))
+    }
+    return resolve_params(after, {**kept, **given})
+
+
+def _was_left(before: Plan, name: str, value: Any) -> bool:
+    spec = before.params.get(name)
+    return spec is not None and not spec.required and same(value, spec.default)
+
+
 def read_param(spec: ParamSpec, given: Any) -> Any:
     """One value of a param, from a text or a JSON value.
 

@@ -57,6 +57,8 @@ class Glyphs:
     crumb: str
     into: str
     marked: str
+    rewind: str
+    knob: str
 
     def of(self, status: str) -> str:
         """The sign of a status."""
@@ -67,8 +69,12 @@ class Glyphs:
         return look.ascii if self.is_ascii else look.glyph
 
 
-UNICODE = Glyphs(False, "▌", "▸", "▾", "◆", "▲", "━", "╸", "╺", "╌", "┊", "×", "·", "…", "└", "›", "→", "■")
-ASCII = Glyphs(True, "|", ">", "v", "*", "!", "=", "=", "=", "-", ":", "x", "-", "~", "`", ">", ">", "#")
+UNICODE = Glyphs(
+    False, "▌", "▸", "▾", "◆", "▲", "━", "╸", "╺", "╌", "┊", "×", "·", "…", "└", "›", "→", "■", "⏪", "●"
+)
+ASCII = Glyphs(
+    True, "|", ">", "v", "*", "!", "=", "=", "=", "-", ":", "x", "-", "~", "`", ">", ">", "#", "<<", "O"
+)
 
 
 def choose_glyphs(encoding: str | None = None, term: str | None = None) -> Glyphs:

@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from agentainer_tui.model import reduce_all
@@ -173,9 +173,9 @@ class Timeline:
         self._made = (place, view)
         return Frame(view, place, len(self), events[place - start - 1], self._times[place - 1])
 
-    def time(self, place: int) -> float:
-        """When the event that led to the frame at `place` happened."""
-        return self._times[place - 1]
+    def counted(self, frame: Frame) -> Frame:
+        """A frame that was made earlier, with the number of events that there are now."""
+        return replace(frame, total=len(self))
 
     # -- finding places -------------------------------------------------------------------------------
 
@@ -186,6 +186,10 @@ class Timeline:
             return self._landmarks[found] if found < len(self._landmarks) else len(self)
         found = bisect_left(self._landmarks, place) - 1
         return self._landmarks[found] if found >= 0 else min(1, len(self))
+
+    def at(self, moment: float) -> int:
+        """The place of the last event that had happened at a time; of the first one if none had."""
+        return max(1, bisect_right(self._times, moment))
 
     def failures(self, first: int, last: int) -> int:
         """How many things went wrong from the frame at `first` to the one at `last`, both included."""

@@ -23,13 +23,15 @@ from agentainer_tui.flows.stopping import cancel
 from agentainer_tui.keymap import bindings
 from agentainer_tui.log_merge import MergedLog
 from agentainer_tui.log_source import LogSource
-from agentainer_tui.screens.area import AreaScreen
+from agentainer_tui.log_until import LogUntil
+from agentainer_tui.screens.travelling import Travelling
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.details_pane import DetailsPane
 from agentainer_tui.widgets.log_pane import LogPane
 from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.run_title import RunTitle
+from agentainer_tui.widgets.scrubber import Scrubber
 from agentainer_tui.widgets.step_list import RowKey, StepList
 from engine.events import StepStatus
 
@@ -39,25 +41,28 @@ _EVENT_PAGE = 1_000
 _MAX_EVENTS = 2_000
 
 
-class RunScreen(AreaScreen):
+class RunScreen(Travelling):
     """Steps above (or left), details below (or right)."""
 
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run")]
-    SCOPES = ("run", "list", "text", "log", "search", "app")
+    SCOPES = ("run", "scrubber", "list", "text", "log", "search", "app")
     AUTO_FOCUS = "#steps"
     AREA: ClassVar[str] = RUN
 
     def __init__(self, run_id: str, feed: Feed, *, now: Callable[[], float] = time.time) -> None:
-        super().__init__(feed, now=now)
-        self.run_id = run_id
+        super().__init__(run_id, feed, now=now)
         # Until the cursor is moved by hand it follows what runs, in the end what failed.
         self._guided = True
         self._offered: tuple[bool, ...] = ()
+        # How the logs were opened: as they are, or as they were at a moment that can be moved.
+        self._logs_are_past = False
+        self._past_log: LogUntil | None = None
 
     def compose_body(self) -> Iterable[Widget]:
         """Title and two panes."""
         yield RunTitle(now=self.now)
+        yield Scrubber(id="scrubber")
         with Horizontal(id="panes"):
             yield StepList(id="steps", now=self.now)
             yield DetailsPane(id="details", now=self.now)
@@ -67,17 +72,12 @@ class RunScreen(AreaScreen):
         self.feed.open(self.run_id)
         self.steps.border_title = "Steps"
         self.steps.empty = ("Reading the run…",)
-        if self.view is None:
+        if self.live_view is None:
             self.app.load_view(self.run_id)
 
     def on_unmount(self) -> None:
         """The view is not needed any more."""
         self.feed.close(self.run_id)
-
-    @property
-    def view(self) -> RunView | None:
-        """The run as far as it is known."""
-        return self.feed.views.get(self.run_id)
 
     @property
     def steps(self) -> StepList:
@@ -105,7 +105,8 @@ class RunScreen(AreaScreen):
         return (*([back] if back else []), *outer, Crumb(self.run_id))
 
     def show(self) -> None:
-        """Show everything as it is now."""
+        """Show everything as it is now, or was at the moment that is shown."""
+        self.take_news()
         self.show_header()
         view = self.view
         if view is None:
@@ -123,7 +124,7 @@ class RunScreen(AreaScreen):
         self.details.show(view, step, item)
         # The footer is built anew by every refresh of the bindings, so that is done only for a reason.
         offered = (
-            view.status.is_terminal,
+            self._is_over,
             step is not None and bool(step.items),
             bool(self.feed.gates(self.run_id)),
         )
@@ -134,7 +135,7 @@ class RunScreen(AreaScreen):
     def tick(self) -> None:
         """Bars and durations grow while the run does."""
         view = self.view
-        if view is not None and not view.status.is_terminal:
+        if self.frame is None and view is not None and not view.status.is_terminal:
             self.query_one(RunTitle).refresh()
             self.steps.tick()
             self.details.tick()
@@ -177,15 +178,28 @@ class RunScreen(AreaScreen):
         keys, names = self.details.logs
         client = self.app.client
 
+        self._logs_are_past, self._past_log = self.frame is not None, None
+
         def open_logs() -> LogSource:
             sources = [client.log(key) for key in keys]
-            return MergedLog(sources) if names else sources[0]
+            source = MergedLog(sources) if names else sources[0]
+            if not self._logs_are_past:
+                return source
+            self._past_log = LogUntil(source, self.now())
+            return self._past_log
 
         step, item = self.details.selection
         place = "" if item is None else f"-{item.index}"
         name = f"{self.run_id}-{step.id if step is not None else ''}{place}"
         notice = self.details.log_notice()
         self.details.log_pane.show(open_logs if keys else None, name=name, origins=names, notice=notice)
+
+    def follow_frame(self) -> None:
+        """Logs end where they ended at the moment that is shown."""
+        if self._logs_are_past != (self.frame is not None):
+            self._show_logs()
+        elif self._past_log is not None:
+            self._past_log.move(self.now())
 
     @work(exclusive=True, group="input", exit_on_error=False)
     async def _read_input(self) -> None:
@@ -199,12 +213,16 @@ class RunScreen(AreaScreen):
         step, item = self.details.selection
         found = []
         after = 0
-        while page := await self.app.client.run_events(self.run_id, after=after, limit=_EVENT_PAGE):
+        until = self.view.seq if self.view is not None else 0
+        while after < until and (
+            page := await self.app.client.run_events(self.run_id, after=after, limit=_EVENT_PAGE)
+        ):
             after = page[-1].seq
             found += [
                 event
                 for event in page
                 if step is not None
+                and event.seq <= until
                 and event.step_id == step.id
                 and (item is None or event.item == item.index)
             ]
@@ -221,11 +239,10 @@ class RunScreen(AreaScreen):
         """Offer only what makes sense now."""
         if not self.is_mounted:
             return True
-        over = self.view is not None and self.view.status.is_terminal
         if action == "retry":
-            return over
+            return self._is_over
         if action == "cancel":
-            return self.view is not None and not over
+            return self.live_view is not None and not self._is_over
         if action == "answer":
             return bool(self.feed.gates(self.run_id))
         if action == "parent":
@@ -236,11 +253,18 @@ class RunScreen(AreaScreen):
         return True
 
     @property
+    def _is_over(self) -> bool:
+        """Whether the run is over, also while a moment before its end is shown."""
+        return self.live_view is not None and self.live_view.status.is_terminal
+
+    @property
     def _zoomed(self) -> bool:
         return self.has_class("zoom-steps") or self.has_class("zoom-details")
 
     def action_back(self) -> None:
-        """Back to the lists; a zoomed pane goes back to its size first."""
+        """Back to the lists; from the past to the present first, a zoomed pane to its size after that."""
+        if self.return_to_live():
+            return
         if self._zoomed:
             self.remove_class("zoom-steps", "zoom-details")
         else:

@@ -166,12 +166,18 @@ class Client(Protocol):
         """
         ...
 
-    async def run_events(self, run_id: str, *, after: int, limit: int) -> tuple[Event, ...]:
-        """A page of a run's events, oldest first."""
+    async def run_events(
+        self, run_id: str, *, after: int, limit: int, step_id: str | None = None, item: int | None = None
+    ) -> tuple[Event, ...]:
+        """A page of a run's events, oldest first; only those of a step or item, if one is named."""
         ...
 
     async def state_at(self, run_id: str, seq: int) -> Mapping[str, Any]:
         """The run's shared state as of the event `seq`."""
+        ...
+
+    async def describe_agent(self, name: str) -> Mapping[str, Any] | None:
+        """What the backend says of an agent now, without its variables; None if it is gone."""
         ...
 
     def log(self, attempt: AttemptKey) -> LogSource:

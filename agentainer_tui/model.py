@@ -92,6 +92,8 @@ class _Draft:
             source=data.get("source") or "",
             retry_of=data.get("retry_of") or "",
             parent=_origin_of(data.get("parent")),
+            metadata=dict(data.get("metadata") or {}),
+            env_files=tuple(data.get("env_files") or ()),
             scheduled_for=seconds(data.get("scheduled_for")),
             created_at=event.time.timestamp(),
             created_seq=event.seq,
@@ -180,6 +182,8 @@ class _Draft:
             next_attempt_at=None,
         )
         changes = data.get("changes")
+        if event.item is None:
+            self._change(event, changes=changes or {}, finished_seq=event.seq)
         if changes:
             if self._state is None:
                 self._state = dict(self._view.state)
@@ -201,6 +205,8 @@ class _Draft:
             created_seq=event.seq,
             created_at=event.time.timestamp(),
             child_run=data.get("child_run") or "",
+            env=data.get("env") or {},
+            pool=data.get("pool") or "",
         )
         others = tuple(known for known in self._node(event).attempts if known.number != attempt.number)
         self._change(event, attempts=(*others, attempt), waiting=Wait("start"))
@@ -212,6 +218,8 @@ class _Draft:
             status=StepStatus(data.get("status", StepStatus.RUNNING)),
             started_at=event.time.timestamp(),
             agent_id=data.get("agent_id") or "",
+            placement=data.get("placement") or {},
+            image_id=data.get("image_id") or "",
         )
         self._change(event, waiting=NO_WAIT)
 
@@ -224,6 +232,8 @@ class _Draft:
             error=data.get("error") or "",
             exit_code=data.get("exit_code"),
             kept=bool(data.get("kept")),
+            phases=data.get("phases") or {},
+            usage=data.get("usage") or {},
             finished_at=event.time.timestamp(),
         )
         self._change(event, waiting=NO_WAIT)
@@ -231,7 +241,7 @@ class _Draft:
     def agent_removed(self, event: Event, data: Mapping[str, Any]) -> None:
         """Nothing is left of the attempt's agent."""
         if event.step_id and event.attempt:
-            self._change_attempt(event, kept=False)
+            self._change_attempt(event, kept=False, removed_by=data.get("by") or "")
 
     # -- containers -----------------------------------------------------------------------------------
 
@@ -315,6 +325,8 @@ def _step_of(entry: Mapping[str, Any]) -> StepView:
         ),
         sub_workflow=entry.get("sub_workflow") or "",
         cached=bool(entry.get("cached")),
+        agent=entry.get("agent") or {},
+        item_alias=entry.get("item_alias") or "item",
     )
 
 

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 class AttemptView:
     """One try of a step or item.
 
-    `created_seq` is the event that made it: the shared state as of that event is what it was given.
+    Attributes:
+        created_seq: the event that made it: the shared state as of that event is what it was given.
+        env: variables whose values were put together from the state, as they were.
+        pool, placement: of a pooled task, the pool, and which warm agent it got.
+        phases: where its seconds went.
+        usage: what it used.
+        removed_by: who or what removed its agent.
     """
 
     number: int
@@ -38,6 +44,13 @@ class AttemptView:
     error: str = ""
     kept: bool = False
     child_run: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    pool: str = ""
+    placement: Mapping[str, Any] = field(default_factory=dict)
+    phases: Mapping[str, float] = field(default_factory=dict)
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    removed_by: str = ""
+    image_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +134,9 @@ class StepView:
     """One step; `tally` counts its items by status.
 
     `role` says when it has its turn: with the run (`main`), or after it (`on_failure`, `finally`); `partial`,
-    that it completed although parts of it (items, steps of its workflow) failed.
+    that it completed although parts of it (items, steps of its workflow) failed. `agent` is what its agents
+    are made with (`agent` of the plan, see `EventType.RUN_CREATED`); `changes` what it did to the shared
+    state, by the event `finished_seq`.
     """
 
     id: str
@@ -157,6 +172,10 @@ class StepView:
     items: tuple[ItemView, ...] = ()
     workers: bool = False
     tally: Mapping[StepStatus, int] = field(default_factory=dict)
+    agent: Mapping[str, Any] = field(default_factory=dict)
+    item_alias: str = "item"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    finished_seq: int = 0
 
     @property
     def child_run(self) -> str:
@@ -174,7 +193,8 @@ class RunView:
     """A run with everything below it, as of the event `seq`.
 
     `tally` counts its steps by status; `warnings` are texts with the step that they are about, if any;
-    `queued` is why it has not started yet, `settled` what it is going to end as once its last steps are done.
+    `queued` is why it has not started yet, `settled` what it is going to end as once its last steps are done;
+    `env_files` names the variables that its env files set.
     """
 
     id: str
@@ -199,6 +219,8 @@ class RunView:
     tally: Mapping[StepStatus, int] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[tuple[str | None, str], ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    env_files: tuple[str, ...] = ()
     recoveries: int = 0
     created_seq: int = 0
     seq: int = 0

@@ -329,6 +329,17 @@ class Engine:
         """Remove what was made for a shell. Repeatable."""
         await self._parts.services.backend.close_shell(shell)
 
+    async def describe_agent(self, name: str) -> dict[str, Any] | None:
+        """What the backend tells of an agent, never its variables nor its command; None if it is gone.
+
+        Raises:
+            UnavailableError: the backend does not answer, or the agent is another home's.
+        """
+        try:
+            return await self._parts.services.backend.describe(name)
+        except BackendError as error:
+            raise UnavailableError(error.message, hint=error.hint) from error
+
     def subscribe(self, after: int | None = None, *, run_id: str | None = None) -> Subscription:
         """Committed events after a sequence number (None: from now on), then live ones, without a gap."""
         return self._parts.journal.subscribe(after, run_id=run_id)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.bridge.link import EngineLink
 
@@ -26,6 +26,10 @@ class Agents(EngineLink):
     async def kept_agents(self, run_id: str | None = None) -> tuple[KeptAgent, ...]:
         """Agents that were kept and still exist."""
         return tuple(await self._call(self._engine.kept_agents(run_id)))
+
+    async def describe_agent(self, name: str) -> Mapping[str, Any] | None:
+        """What the backend says of an agent now."""
+        return await self._call(self._engine.describe_agent(name))
 
     async def cleanup(self, names: Sequence[str]) -> tuple[str, ...]:
         """Remove exactly these kept agents."""

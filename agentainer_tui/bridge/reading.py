@@ -72,9 +72,14 @@ class Reading(EngineLink):
         found = await self._call(history.runs(limit=limit, before=before, workflow=workflow, children=False))
         return tuple(map(row_of_record, found))
 
-    async def run_events(self, run_id: str, *, after: int, limit: int) -> tuple[Event, ...]:
+    async def run_events(
+        self, run_id: str, *, after: int, limit: int, step_id: str | None = None, item: int | None = None
+    ) -> tuple[Event, ...]:
         """A page of a run's events."""
-        return tuple(await self._call(self._engine.history.events(run_id, after=after, limit=limit)))
+        history = self._engine.history
+        return tuple(
+            await self._call(history.events(run_id, after=after, limit=limit, step_id=step_id, item=item))
+        )
 
     async def state_at(self, run_id: str, seq: int) -> Mapping[str, Any]:
         """The run's shared state as of an event."""

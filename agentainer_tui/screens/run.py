@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.content import Content
 from textual.widget import Widget
 
 from agentainer_tui.areas import RUN
@@ -28,17 +26,11 @@ from agentainer_tui.screens.travelling import Travelling
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.details_pane import DetailsPane
-from agentainer_tui.widgets.log_pane import LogPane
 from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.run_title import RunTitle
 from agentainer_tui.widgets.scrubber import Scrubber
 from agentainer_tui.widgets.step_list import RowKey, StepList
 from engine.events import StepStatus
-
-# The cursor must rest this long on a row before its log is read: holding a key down reads nothing.
-_REST = 0.08
-_EVENT_PAGE = 1_000
-_MAX_EVENTS = 2_000
 
 
 class RunScreen(Travelling):
@@ -46,7 +38,7 @@ class RunScreen(Travelling):
 
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run")]
-    SCOPES = ("run", "scrubber", "list", "text", "log", "search", "app")
+    SCOPES = ("run", "scrubber", "list", "text", "log", "tree", "search", "app")
     AUTO_FOCUS = "#steps"
     AREA: ClassVar[str] = RUN
 
@@ -165,15 +157,6 @@ class RunScreen(Travelling):
     # -- reading --------------------------------------------------------------------------------------
 
     @on(DetailsPane.Wanted)
-    def _read(self, message: DetailsPane.Wanted) -> None:
-        match message.what:
-            case "log":
-                self._show_logs()
-            case "input":
-                self._read_input()
-            case "events":
-                self._read_events()
-
     def _show_logs(self) -> None:
         keys, names = self.details.logs
         client = self.app.client
@@ -201,38 +184,6 @@ class RunScreen(Travelling):
         elif self._past_log is not None:
             self._past_log.move(self.now())
 
-    @work(exclusive=True, group="input", exit_on_error=False)
-    async def _read_input(self) -> None:
-        await asyncio.sleep(_REST)
-        seq = self.details.start_seq
-        self.details.set_state(seq, await self.app.client.state_at(self.run_id, seq))
-
-    @work(exclusive=True, group="events", exit_on_error=False)
-    async def _read_events(self) -> None:
-        await asyncio.sleep(_REST)
-        step, item = self.details.selection
-        found = []
-        after = 0
-        until = self.view.seq if self.view is not None else 0
-        while after < until and (
-            page := await self.app.client.run_events(self.run_id, after=after, limit=_EVENT_PAGE)
-        ):
-            after = page[-1].seq
-            found += [
-                event
-                for event in page
-                if step is not None
-                and event.seq <= until
-                and event.step_id == step.id
-                and (item is None or event.item == item.index)
-            ]
-        if self.details.selection[0] is step:
-            self.details.set_events(found[-_MAX_EVENTS:])
-
-    @on(LogPane.Changed)
-    def _log_changed(self) -> None:
-        self.details.border_subtitle = Content(self.details.log_pane.status)
-
     # -- actions --------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -249,7 +200,7 @@ class RunScreen(Travelling):
             return self.view is not None and self.view.parent is not None
         if action == "fold":
             step, _ = self.steps.selected()
-            return step is not None and bool(step.items)
+            return self.details.has_focus_within or (step is not None and bool(step.items))
         return True
 
     @property
@@ -300,8 +251,9 @@ class RunScreen(Travelling):
         self.app.command(clean_up(self.app, self.run_id))
 
     def action_fold(self) -> None:
-        """Show or hide the items of the selected step."""
-        self.steps.toggle()
+        """Show or hide the items of the selected step, or what is below a row of the details."""
+        if not self.details.fold():
+            self.steps.toggle()
 
     def action_tab(self, by: int) -> None:
         """Another tab."""

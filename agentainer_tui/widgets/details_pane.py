@@ -1,12 +1,13 @@
-"""Everything about the selected step or item, in tabs: log, output, input, state, attempts, events."""
+"""Everything about the selected step or item, in tabs: its log, and what `inspector` makes of it."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -14,29 +15,41 @@ from textual.message import Message
 from textual.widgets import TabbedContent, TabPane, Tabs
 
 from agentainer_tui.client import AttemptKey
-from agentainer_tui.details import attempt_lines, event_lines, input_lines, output_lines, state_lines
 from agentainer_tui.explain import explain
+from agentainer_tui.inspector.agent import agent_entries
+from agentainer_tui.inspector.attempts import attempt_entries
+from agentainer_tui.inspector.entries import Entry
+from agentainer_tui.inspector.env import env_entries
+from agentainer_tui.inspector.events import event_entries
+from agentainer_tui.inspector.input import input_entries
+from agentainer_tui.inspector.output import output_entries
+from agentainer_tui.inspector.reading import Readings
+from agentainer_tui.inspector.state import state_entries
 from agentainer_tui.text import brief, clean
 from agentainer_tui.views import ItemView, RunView, StepView
-from agentainer_tui.widgets.lines_view import LinesView, line
 from agentainer_tui.widgets.log_pane import LogPane
-from engine.events import Event
+from agentainer_tui.widgets.sheet_pane import SheetPane
 
-TABS = ("log", "output", "input", "state", "attempts", "events")
+if TYPE_CHECKING:
+    from agentainer_tui.app import DashboardApp
+
+TABS = ("log", "output", "input", "state", "env", "agent", "attempts", "events")
+# Flat lists, which can be filtered.
+_FILTERED = ("env", "events")
 MERGES = ("", "step", "run")
 # Logs that are shown as one: the newest ones.
 _MOST_LOGS = 200
+# The cursor must rest this long on a row before anything is read for it: holding a key down reads nothing.
+_REST = 0.08
 
 
 class DetailsPane(Vertical):
-    """Shows one selection; asks its screen for what is not in the view (log, state at the start, events)."""
+    """Shows one selection; asks its screen for logs, and reads itself what else is not in the view."""
+
+    app: DashboardApp
 
     class Wanted(Message):
-        """The tab that is shown needs something read: `log`, `input` or `events`."""
-
-        def __init__(self, what: str) -> None:
-            super().__init__()
-            self.what = what
+        """Other logs are to be shown."""
 
     def __init__(self, *, id: str | None = None, now: Callable[[], float] = time.time) -> None:
         super().__init__(id=id)
@@ -47,17 +60,16 @@ class DetailsPane(Vertical):
         self._log_of: tuple[AttemptKey, ...] = ()
         self._log_names: tuple[str, ...] = ()
         self.merge = ""  # "", "step" or "run": whose logs are shown as one
-        self._state: Mapping[str, Any] | None = None
-        self._state_seq = 0
+        self._readings = Readings()
 
     def compose(self) -> ComposeResult:
-        """The tabs; all but the log fold long lines."""
+        """The tabs."""
         with TabbedContent(id="tabs"):
             with TabPane("Log", id="log"):
                 yield LogPane(id="log-pane")
             for name in TABS[1:]:
                 with TabPane(name.capitalize(), id=name):
-                    yield LinesView(id=f"{name}-view", wrap=True)
+                    yield SheetPane(id=f"{name}-pane", filters=name in _FILTERED)
 
     def on_mount(self) -> None:
         """Tabs are changed with [ and ], from wherever the focus is."""
@@ -82,12 +94,6 @@ class DetailsPane(Vertical):
         """The step (and item) shown."""
         return self._step, self._item
 
-    @property
-    def start_seq(self) -> int:
-        """The event as of which the state was the last attempt's input; 0 before it starts."""
-        node = self._item if self._item is not None else self._step
-        return node.attempts[-1].created_seq if node is not None and node.attempts else 0
-
     def show(self, run: RunView, step: StepView | None, item: ItemView | None) -> None:
         """Show a selection, or a newer view of the same one."""
         same = self._step is not None and step is not None and self._step.id == step.id
@@ -95,8 +101,9 @@ class DetailsPane(Vertical):
         same = same and (item is None or self._item is None or item.index == self._item.index)
         self._run, self._step, self._item = run, step, item
         if not same:
-            self._state, self._state_seq = None, 0
-            self.query_one("#events-view", LinesView).clear()
+            self._readings = Readings()
+            for pane in self.query(SheetPane):
+                pane.clear()
         self._show_title()
         self._show_log(changed=not same)
         self._show_tab()
@@ -108,24 +115,47 @@ class DetailsPane(Vertical):
 
     def turn(self, by: int) -> None:
         """Go to another tab; the focus goes with it if it was in here."""
+        self.go(TABS[(TABS.index(self.tab) + by) % len(TABS)])
+
+    def go(self, tab: str) -> None:
+        """Go to a tab by its name."""
         had_focus = self.has_focus_within
-        place = (TABS.index(self.tab) + by) % len(TABS)
-        self.query_one("#tabs", TabbedContent).active = TABS[place]
+        self.query_one("#tabs", TabbedContent).active = tab
         if had_focus:
             self.focus_view()
 
     def focus_view(self) -> None:
         """Put the focus into what is shown."""
-        self.query_one(f"#{self.tab}-view").focus()
+        (self.log_pane.view if self.tab == "log" else self.sheet_pane.sheet).focus()
 
     @property
     def log_pane(self) -> LogPane:
         """The log."""
         return self.query_one("#log-pane", LogPane)
 
+    @property
+    def sheet_pane(self) -> SheetPane:
+        """What is shown on the tab, if that is not the log."""
+        return self.query_one(f"#{self.tab}-pane", SheetPane)
+
+    def fold(self) -> bool:
+        """Open or close what the cursor is on; False if the focus is elsewhere."""
+        if self.tab == "log" or not self.sheet_pane.sheet.has_focus:
+            return False
+        self.sheet_pane.sheet.action_choose()
+        return True
+
     @on(TabbedContent.TabActivated)
     def _tab_changed(self) -> None:
+        self.set_class(self.tab != "log", "-sheet")
+        self._show_status()
         self._show_tab()
+
+    @on(LogPane.Changed)
+    @on(SheetPane.Changed)
+    def _show_status(self) -> None:
+        pane = self.log_pane if self.tab == "log" else self.sheet_pane
+        self.border_subtitle = Content(pane.status)
 
     # -- content --------------------------------------------------------------------------------------
 
@@ -146,7 +176,7 @@ class DetailsPane(Vertical):
         if tuple(logs.values()) != self._log_of or (changed and not self.merge):
             self._log_of = tuple(logs.values())
             self._log_names = tuple(logs) if self.merge else ()
-            self.post_message(self.Wanted("log"))
+            self.post_message(self.Wanted())
         elif not logs:
             self.log_pane.view.set_notice(self.log_notice())
 
@@ -180,40 +210,48 @@ class DetailsPane(Vertical):
         why = explain(run, step, node, self._now())
         return f"No output yet{': ' + why if why else ''}."
 
-    def set_state(self, seq: int, state: Mapping[str, Any]) -> None:
-        """Take the state as of an event."""
-        self._state, self._state_seq = state, seq
-        self._show_tab()
-
-    def set_events(self, events: Sequence[Event]) -> None:
-        """Take the selection's events."""
-        lines = event_lines(events) or [line("No events yet.", "muted")]
-        self.query_one("#events-view", LinesView).set_lines(lines)
-
     def tick(self) -> None:
         """Time went on."""
         if self._run is not None and not self._run.status.is_terminal and self.tab in ("output", "attempts"):
             self._show_tab()
 
     def _show_tab(self) -> None:
-        run, step, item = self._run, self._step, self._item
-        if run is None or step is None or self.tab == "log":
+        if self._run is None or self._step is None or self.tab == "log":
             return
-        view = self.query_one(f"#{self.tab}-view", LinesView)
+        if self._readings.wants(self.tab, self._run, self._step, self._item):
+            self._read()
+        self.sheet_pane.show(self._entries(self._run, self._step, self._item))
+
+    def _entries(self, run: RunView, step: StepView, item: ItemView | None) -> Sequence[Entry]:
+        known = self._readings
+        glyphs = self.log_pane.view.glyphs
         match self.tab:
             case "output":
-                view.set_lines(output_lines(run, step, item, self._now()))
+                return output_entries(run, step, item, self._now())
             case "input":
-                if self.start_seq and self.start_seq != self._state_seq:
-                    self.post_message(self.Wanted("input"))
-                view.set_lines(input_lines(run, step, item, self._state))
+                return input_entries(run, step, item, known.state)
             case "state":
-                view.set_lines(state_lines(run))
+                return state_entries(run, step, item, known.change)
+            case "env":
+                return env_entries(run, step, item)
+            case "agent":
+                return agent_entries(run, step, item, known.agent, glyphs)
             case "attempts":
-                glyphs = self.log_pane.view.glyphs
-                view.set_lines(attempt_lines(step, item, self._now(), glyphs))
-            case "events":
-                self.post_message(self.Wanted("events"))
+                return attempt_entries(step, item, self._now(), glyphs)
+            case _:
+                events = [event for event in known.events if event.seq <= run.seq]
+                return event_entries(events, known.left_out) if known.has_events else ()
+
+    @work(exclusive=True, group="reading", exit_on_error=False)
+    async def _read(self) -> None:
+        """Read what the tab needs, then show it."""
+        await asyncio.sleep(_REST)
+        run, step, readings = self._run, self._step, self._readings
+        if run is None or step is None:
+            return
+        await readings.read(self.app.client, self.tab, run, step, self._item)
+        if readings is self._readings:
+            self._show_tab()
 
 
 def merged_logs(run: RunView, only: StepView | None) -> dict[str, AttemptKey]:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.selection import Selection
 from textual.strip import Strip
 
+from agentainer_tui.inspector.entries import Line, fold
 from agentainer_tui.keymap import bindings
 from agentainer_tui.widgets.ink import Inked
 
 # Columns that a key scrolls sideways.
 _SIDEWAYS = 8
-
-# A line: pieces of safe text, each with the name of its ink.
-Line = tuple[tuple[str, str], ...]
 
 
 def line(text: str, ink: str = "text") -> Line:
@@ -180,30 +178,3 @@ class LinesView(Inked, can_focus=True):
 def plain_line(source: Line) -> str:
     """The text of a line without its inks."""
     return "".join(text for text, _ in source)
-
-
-def fold(source: Line, width: int) -> list[Line]:
-    """A line as lines of at most `width` cells; words are not kept together, nothing is lost."""
-    lines: list[Line] = []
-    current: list[tuple[str, str]] = []
-    used = 0
-    for text, ink in source:
-        rest = text
-        while rest:
-            room = width - used
-            size = cell_len(rest)
-            if size <= room:
-                current.append((rest, ink))
-                used += size
-                break
-            piece = chop_cells(rest, room)[0] if room >= 2 else ""
-            if piece and cell_len(piece) <= room:
-                current.append((piece, ink))
-                rest = rest[len(piece) :]
-            elif not current:  # a single letter wider than the whole view
-                rest = rest[1:]
-                continue
-            lines.append(tuple(current))
-            current, used = [], 0
-    lines.append(tuple(current))
-    return lines

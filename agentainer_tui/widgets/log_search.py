@@ -1,7 +1,8 @@
-"""The line under a log in which a search is typed, with its switches."""
+"""The line under a log or another tab in which a search is typed, with its switches."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -17,6 +18,7 @@ from agentainer_tui.keymap import bindings
 from agentainer_tui.log_query import Query
 
 CONTEXTS = (0, 1, 3, 10)
+SWITCHES = {"mode": "only", "regex": ".*", "case": "Aa", "invert": "not", "context": "ctx"}
 
 
 class SearchSwitch(Static):
@@ -60,20 +62,22 @@ class SearchBar(Horizontal):
             self.only = only
             self.final = final
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None, switches: Sequence[str] = tuple(SWITCHES)) -> None:
         super().__init__(id=id)
+        self._switches = switches
         self.only = False
         self._on = {"regex": False, "case": False, "invert": False}
         self._around = 0
 
     def compose(self) -> ComposeResult:
         """Mode, text, switches."""
-        yield SearchSwitch("mode", "only")
+        for name in self._switches:
+            if name == "mode":
+                yield SearchSwitch(name, SWITCHES[name])
         yield Input(placeholder="what to look for", id="search-text", compact=True)
-        yield SearchSwitch("regex", ".*")
-        yield SearchSwitch("case", "Aa")
-        yield SearchSwitch("invert", "not")
-        yield SearchSwitch("context", "ctx")
+        for name in self._switches:
+            if name != "mode":
+                yield SearchSwitch(name, SWITCHES[name])
 
     def open(self, *, only: bool) -> None:
         """Begin to type; `only` shows nothing but what is found."""
@@ -101,7 +105,9 @@ class SearchBar(Horizontal):
                 switch.show(states[switch.switch])
 
     def action_switch(self, name: str) -> None:
-        """Turn one of the switches."""
+        """Turn one of the switches, if it is there."""
+        if name not in self._switches:
+            return
         if name == "mode":
             self.only = not self.only
         elif name == "context":

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from engine.agents.shells import Shell, ShellCopy
@@ -441,6 +441,15 @@ class Backend(Protocol):
 
     async def list_agents(self, instance: str | None = None) -> list[AgentInfo]:
         """All agents with our labels, of one instance (home) or of all."""
+        ...
+
+    async def describe(self, name: str) -> dict[str, Any] | None:
+        """What it is and where it stands, for a person to read; None if it is gone.
+
+        Never its variables, nor its command: there may be secrets in them. Keys that all backends have:
+        `state` with its `status`; those of containers besides: `image` (`id`, `digests`), `networks` (its
+        address in each), `mounts`, and whatever the engine tells.
+        """
         ...
 
     async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:

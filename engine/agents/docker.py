@@ -31,6 +31,7 @@ from engine.agents.docker_calls import Calls, DaemonThreads, Deadlines
 from engine.agents.docker_collect import collect
 from engine.agents.docker_connection import Address, check_reachable, find_address, make_client
 from engine.agents.docker_container import Container
+from engine.agents.docker_describe import describe
 from engine.agents.docker_events import ContainerEvent, EventStream
 from engine.agents.docker_images import Images
 from engine.agents.docker_link import EngineLink
@@ -317,6 +318,11 @@ class DockerBackend:
             for agent in agents
             if agent.identity.instance
         ]
+
+    async def describe(self, name: str) -> dict[str, Any] | None:
+        """What the engine tells of the container and of its image."""
+        container = await self.container(name)
+        return await describe(self.link.calls, container.id or name) if container is not None else None
 
     async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
         """In the running container, or, after its exit, in a copy of its files."""

@@ -11,6 +11,7 @@ import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from engine.agents.backend import (
     AgentInfo,
@@ -231,6 +232,11 @@ class MemoryBackend:
             for agent in self.agents.values()
             if instance is None or agent.spec.identity.instance == instance
         ]
+
+    async def describe(self, name: str) -> dict[str, Any] | None:
+        """Where it stands."""
+        agent = self.agents.get(name)
+        return {"state": {"status": self._info(agent).phase.value}} if agent is not None else None
 
     async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
         """There is nothing to enter."""

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import astuple, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.agents.backend import (
     AgentInfo,
@@ -281,6 +281,10 @@ class PooledBackend:
         at_work = {task.container: task for task in self._tasks.values() if task.member is not None}
         found = await self._below.list_agents(instance)
         return [at_work[info.name].info(info) if info.name in at_work else info for info in found]
+
+    async def describe(self, name: str) -> dict[str, Any] | None:
+        """The container where the task is."""
+        return await self._below.describe(self._container(name))
 
     async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
         """In the container where the task is."""

@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from engine.agents.backend import (
     AgentInfo,
@@ -46,6 +47,7 @@ from engine.agents.process_records import (
 from engine.agents.process_usage import measure
 from engine.agents.shells import Shell, ShellCopy
 from engine.agents.texts import check_texts
+from engine.clock import isoformat
 from engine.errors import BackendError, Reason, UnavailableError
 from engine.trees import size_of
 
@@ -329,6 +331,21 @@ class ProcessBackend:
             )
             for record in records
         ]
+
+    async def describe(self, name: str) -> dict[str, Any] | None:
+        """Its process, and its directory with what that takes."""
+        directory = self._records.directory(name)
+        record = await asyncio.to_thread(self._records.read, name)
+        if record is None or record.identity.instance != self._instance:
+            return None
+        alive = await asyncio.to_thread(is_alive, record)
+        info = record.info(alive=alive)
+        return {
+            "state": {"status": info.phase.value, "pid": record.pid, "exit_code": record.exit_code},
+            "directory": str(directory),
+            "directory_bytes": await asyncio.to_thread(size_of, directory),
+            "created_at": isoformat(record.created_at),
+        }
 
     async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
         """A shell of this machine in the agent's directory."""

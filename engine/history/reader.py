@@ -318,12 +318,22 @@ class Reader:
 
     # -- events and state -----------------------------------------------------------------------------
 
-    async def events(self, run_id: str | None = None, *, after: int = 0, limit: int = 1000) -> list[Event]:
-        """Events of one run or of all, in order, from number `after` + 1 on."""
-        condition, values = ("AND run_id = ?", (run_id,)) if run_id is not None else ("", ())
+    async def events(
+        self,
+        run_id: str | None = None,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        step_id: str | None = None,
+        item: int | None = None,
+    ) -> list[Event]:
+        """Events of one run (of a step, of an item) or of all, in order, from number `after` + 1 on."""
+        wanted = {"run_id": run_id, "step_id": step_id, "item": item}
+        given = {column: value for column, value in wanted.items() if value is not None}
+        condition = "".join(f" AND {column} = ?" for column in given)
         found = await self._connection.fetch(
-            f"SELECT {EVENT_COLUMNS} FROM events WHERE seq > ? {condition} ORDER BY seq LIMIT ?",
-            (after, *values, limit),
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE seq > ?{condition} ORDER BY seq LIMIT ?",
+            (after, *given.values(), limit),
         )
         return [event_from_row(row) for row in found]
 

@@ -115,6 +115,7 @@ class FakeClient(FakeHistory):
         self.refuse: Exception | None = None
         self.kept: list[KeptAgent] = []
         self.reports: list[PoolReport] = []
+        self.agents: dict[str, Mapping[str, Any]] = {}
         self.logs: dict[tuple[str, int | None, int], FakeLog] = {}
         self.journal: list[Event] = []
         self.started = "feedfacecafe"
@@ -215,13 +216,26 @@ class FakeClient(FakeHistory):
         ]
         return tuple(rows[:limit])
 
-    async def run_events(self, run_id: str, *, after: int, limit: int) -> tuple[Event, ...]:
-        found = [event for event in self.journal if event.run_id == run_id and event.seq > after]
+    async def run_events(
+        self, run_id: str, *, after: int, limit: int, step_id: str | None = None, item: int | None = None
+    ) -> tuple[Event, ...]:
+        found = [
+            event
+            for event in self.journal
+            if event.run_id == run_id
+            and event.seq > after
+            and step_id in (None, event.step_id)
+            and item in (None, event.item)
+        ]
         return tuple(found[:limit])
 
     async def state_at(self, run_id: str, seq: int) -> Mapping[str, Any]:
         view = reduce_all(None, [e for e in self.journal if e.run_id == run_id and e.seq <= seq])
         return view.state if view is not None else {}
+
+    async def describe_agent(self, name: str) -> Mapping[str, Any] | None:
+        self._do("describe_agent", name)
+        return self.agents.get(name)
 
     def log(self, attempt: AttemptKey) -> FakeLog:
         return self._log_of(attempt.step_id, attempt.item, attempt.number)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from agentainer_tui.log_source import LogLine
 from agentainer_tui.widgets.step_list import RowKey
 from tests.tui.driving import dashboard, on_screen, run_screen, until, until_seen
@@ -41,8 +43,8 @@ async def test_events_that_come_while_a_run_is_being_read_are_not_lost() -> None
     async with dashboard(client) as (app, pilot):
         read = client.run_events
 
-        async def slow_read(run_id: str, *, after: int, limit: int):  # type: ignore[no-untyped-def]
-            page = await read(run_id, after=after, limit=limit)
+        async def slow_read(run_id: str, *, after: int, limit: int, **which: Any):  # type: ignore[no-untyped-def]
+            page = await read(run_id, after=after, limit=limit, **which)
             if page and after == 0:
                 client.tell(story.run_step("a"))
                 await until(pilot, lambda: not client._live.qsize())
@@ -107,7 +109,7 @@ async def test_a_failed_run_opens_on_the_step_that_failed_with_its_error() -> No
         await pilot.press("right_square_bracket")
         await until_seen(pilot, "refused by the server")
         await until_seen(pilot, "exit code")
-        for _ in range(3):
+        for _ in range(5):
             await pilot.press("right_square_bracket")
         await until_seen(pilot, "try 1")
         text = on_screen(app)
@@ -122,12 +124,12 @@ async def test_the_tabs_show_input_state_and_events_of_the_selection() -> None:
         await until(pilot, lambda: run_screen(app).steps.key == RowKey("send"))
         details = run_screen(app).details
         details.turn(2)
-        await until_seen(pilot, "State at the start")
-        await until_seen(pilot, '"x": 1')
+        await until_seen(pilot, "Input  {1}")
+        await until_seen(pilot, "x: 1")
         details.turn(1)
         assert details.tab == "state"
-        await until_seen(pilot, '"x": 1')
-        details.turn(2)
+        await until_seen(pilot, "x: 1")
+        details.go("events")
         await until_seen(pilot, "step.retrying")
         assert "run.created" not in on_screen(app), "only the events of the selected step"
 

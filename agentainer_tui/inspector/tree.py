@@ -159,7 +159,7 @@ class Tree:
         if not isinstance(value, str) or "\n" in value:
             return can_open(value)
         used = len(str(entry.label or ("" if entry.part is None else entry.part))) + 6
-        return len(value) + used > self._room(len(address)) or not value.isascii() and can_open(value)
+        return len(value) + used > self._room(len(address)) or (not value.isascii() and can_open(value))
 
     def _room(self, depth: int) -> int:
         return self.width - 2 * depth - 3

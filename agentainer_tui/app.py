@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
+from textual.actions import ActionParseResult
 from textual.app import App
 from textual.binding import BindingType
+from textual.dom import DOMNode
 from textual.signal import Signal
 from textual.worker import Worker, WorkerState
 
@@ -17,7 +19,7 @@ from agentainer_tui.areas import AREAS, RUN, WORKFLOWS
 from agentainer_tui.client import Client, EngineFacts
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.flows import stopping
-from agentainer_tui.keymap import bindings
+from agentainer_tui.keymap import CHANGING, bindings
 from agentainer_tui.looks import LOOKS, UNKNOWN, Glyphs, choose_glyphs
 from agentainer_tui.model import reduce_all
 from agentainer_tui.palette import DashboardCommands
@@ -60,6 +62,7 @@ class DashboardApp(App[int]):
         *,
         now: Callable[[], float] = time.time,
         glyphs: Glyphs | None = None,
+        first_run: str = "",
     ) -> None:
         super().__init__()
         self.client = client
@@ -69,6 +72,7 @@ class DashboardApp(App[int]):
         self.facts: EngineFacts | None = None
         self.failure: Exception | None = None
         self.now = now
+        self._first_run = first_run
         self._came_from = WORKFLOWS
         self._palette: tuple[str, Palette] | None = None
         self._leaving = False
@@ -110,6 +114,8 @@ class DashboardApp(App[int]):
         for row in self.feed.live():
             self.load_view(row.id)
         self.changes.publish(Changes(rows=True, workflows=True))
+        if self._first_run:
+            self.open_run(self._first_run)
         self._watch_workflows()
         async for batch in self.client.events():
             self.feed.push(batch)
@@ -270,11 +276,29 @@ class DashboardApp(App[int]):
         """Carry out a command of the user; what goes wrong is said, and the app goes on."""
         self.run_worker(work_to_do, group="commands", exit_on_error=False)
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether a file is shown in place of an engine: nothing can be changed."""
+        return self.facts is not None and bool(self.facts.recording)
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do what a key or a click asks for; in a recording nothing that would change something."""
+        name = action if isinstance(action, str) else action[1]
+        if self.is_recording and name.partition("(")[0] in CHANGING:
+            self.tell("This is a recording: nothing in it can be changed or run.")
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
     # -- leaving --------------------------------------------------------------------------------------
 
     async def action_quit(self) -> None:
         """Leave; with runs in progress, ask what becomes of them."""
-        if self.feed.active() and self.failure is None:
+        if self.feed.active() and not self.is_recording and self.failure is None:
             self.command(stopping.leave(self))
         else:
             self.exit(0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from engine.facade import Insight, KeptAgent, ParamSpec, RunFilter
     from engine.inventory import PoolReport
     from engine.profiling import Profile
+    from engine.recordings import Exported
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,15 @@ class WorkflowEntry:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What the header says: backend, Redis, and plain sentences about what is missing."""
+    """What the header says: backend, Redis, and plain sentences about what is missing.
+
+    `recording` is the name of the file that is shown in place of an engine; then nothing can be changed.
+    """
 
     backend: str
     store: str = ""
     notes: tuple[str, ...] = ()
+    recording: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +220,24 @@ class Client(Protocol):
 
         Raises:
             UsageError: one may not go; those before it are gone.
+        """
+        ...
+
+    # -- runs as files, documents ---------------------------------------------------------------------
+
+    async def export_run(self, run_id: str, folder: Path) -> Exported:
+        """Write a run, with those that are part of it, into a new file in a directory.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        ...
+
+    async def document(self, digest: str) -> str:
+        """The text of the workflow document with that digest, as runs were started from it.
+
+        Raises:
+            HistoryError: it is not there.
         """
         ...
 

@@ -81,6 +81,9 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
 # Where text is typed: no letter can be a key there.
 TYPING = frozenset({"filter", "search"})
 
+# Actions that change something: not offered where a recording is shown.
+CHANGING = frozenset({"run_workflow", "retry", "cancel", "answer", "clean", "pools", "export"})
+
 KEYS: tuple[Key, ...] = (
     Key("home", "run", "r", "run_workflow", "Run", "Run the workflow (asks for its params)", True, True),
     Key("home", "retry", "R", "retry", "Retry", "Retry the selected run: choose how much", True, True),
@@ -112,6 +115,8 @@ KEYS: tuple[Key, ...] = (
         "Time travel: back to where a step changed, or failed", False, True, display="<"),
     Key("run", "stride_on", "greater_than_sign", "stride(1)", "Step on",
         "Time travel: on to where a step changes, or fails", display=">"),
+    Key("run", "export", "S", "export", "Export", "Write this run into one file that can be opened anywhere",
+        False, True),
     Key("scrubber", "back", "left,h", "step(-1)", "Earlier", "Back by one event"),
     Key("scrubber", "on", "right,l", "step(1)", "Later", "On by one event"),
     Key("scrubber", "stride_back", "pageup", "stride(-1)", "Step back", "Back to where a step changed"),

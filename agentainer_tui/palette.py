@@ -14,7 +14,7 @@ from textual.content import Content
 
 from agentainer_tui.client import WorkflowEntry
 from agentainer_tui.flows.starting import start
-from agentainer_tui.keymap import KEYS, key_text
+from agentainer_tui.keymap import CHANGING, KEYS, key_text
 from agentainer_tui.looks import LOOKS, UNKNOWN
 from agentainer_tui.text import clean
 
@@ -60,6 +60,8 @@ class DashboardCommands(Provider):
         scopes = getattr(screen, "SCOPES", ("app",))
         for key in KEYS:
             if not key.palette or key.scope not in scopes:
+                continue
+            if self._app.is_recording and key.action.partition("(")[0] in CHANGING:
                 continue
             if screen.check_action(key.action.partition("(")[0], ()):
                 call = partial(self.app.run_action, key.action, screen if key.scope != "app" else self.app)

@@ -36,6 +36,7 @@ async def export_run(
     *,
     artifacts: bool = False,
     overwrite: bool = False,
+    numbered: bool = False,
     progress: Callable[[int], None] = lambda events: None,
 ) -> Exported:
     """Write a run, with those that are part of it, into one file.
@@ -47,6 +48,7 @@ async def export_run(
         target: the file, or a directory for it; None for the current one.
         artifacts: whether to take along what tasks left as artifacts.
         overwrite: whether a file that is there may be replaced.
+        numbered: whether, in a directory, a name that is not taken yet is looked for.
         progress: told how many events have been written.
 
     Raises:
@@ -60,7 +62,7 @@ async def export_run(
     place = target or Path()
     if await asyncio.to_thread(place.is_dir):
         stem = _UNFIT.sub("-", run.workflow).strip("-.")[:60] or "run"
-        place = place / f"{stem}-{run.id}{SUFFIX}"
+        place = await asyncio.to_thread(_free, place, f"{stem}-{run.id}", SUFFIX, numbered=numbered)
     return await write_recording(
         history,
         Places(settings.logs, settings.artifacts),
@@ -73,6 +75,14 @@ async def export_run(
     )
 
 
+def _free(folder: Path, stem: str, suffix: str, *, numbered: bool) -> Path:
+    place, number = folder / f"{stem}{suffix}", 1
+    while numbered and place.exists():
+        number += 1
+        place = folder / f"{stem}-{number}{suffix}"
+    return place
+
+
 class Recording:
     """A file that was opened: its history can be read until it is closed, logs and artifacts too."""
 
@@ -83,14 +93,14 @@ class Recording:
         self.history = open_history(settings)
 
     @classmethod
-    async def open(
+    def open(
         cls,
         path: Path,
         *,
         limit: int | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Recording:
-        """Unpack a file into a directory of its own.
+        """Unpack a file into a directory of its own; blocks until that is done.
 
         Args:
             path: the file.
@@ -101,10 +111,6 @@ class Recording:
             UsageError: it is no recording, damaged, of a newer version, or too large.
             HistoryError: there is no room for it.
         """
-        return await asyncio.to_thread(cls._unpack, path, limit, progress)
-
-    @classmethod
-    def _unpack(cls, path: Path, limit: int | None, progress: Callable[[int, int], None]) -> Recording:
         from engine.history.recording_loader import Limits, load_recording
         from engine.settings import Settings
 
@@ -123,5 +129,9 @@ class Recording:
     async def close(self) -> None:
         """Let go of it, and remove what was unpacked. Repeatable."""
         await self.history.close()
+        await asyncio.to_thread(self.discard)
+
+    def discard(self) -> None:
+        """Remove what was unpacked, where nobody reads it any more. Repeatable."""
         with contextlib.suppress(OSError):
-            await asyncio.to_thread(remove_tree, self.settings.home)
+            remove_tree(self.settings.home)

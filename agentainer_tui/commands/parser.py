@@ -43,6 +43,8 @@ VERBS = {
     "shell": "entering:shell",
     "stats": "stats:stats",
     "profile": "profiling:profile",
+    "export": "recordings:export",
+    "open": "recordings:open_file",
     "schema": "documents:schema",
     "keys": "keys:keys",
     "doctor": "doctor:doctor",
@@ -235,6 +237,22 @@ def _reading_verbs(verb: Any) -> None:
     profile.add_argument("--trace", metavar="FILE", help="write a Chrome trace (Perfetto, chrome://tracing)")
     profile.add_argument("--speedscope", metavar="FILE", help="write a file for speedscope")
     _json_option(profile)
+    export = verb("export", "write a run into one file, to be opened on any machine")
+    _run_argument(export)
+    export.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        help="the file, or a directory (default: WORKFLOW-RUN.agentainer here)",
+    )
+    export.add_argument("--artifacts", action="store_true", help="with the artifacts, up to 1 GiB of them")
+    export.add_argument("--force", action="store_true", help="replace a file that is there")
+    _json_option(export)
+    opening = verb("open", "the dashboard over a file that `export` wrote; nothing in it can be changed")
+    opening.add_argument("file", metavar="FILE", help="the file")
+    opening.add_argument(
+        "--limit", metavar="GIB", type=_count, help="GiB that are unpacked at most (default: 4)"
+    )
 
 
 def _keeping_verbs(verb: Any) -> None:

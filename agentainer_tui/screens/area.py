@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import ActiveBinding
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
 
 from agentainer_tui.feed import Changes, Feed
+from agentainer_tui.keymap import CHANGING
 from agentainer_tui.widgets.breadcrumbs import Breadcrumbs, Crumb
 from agentainer_tui.widgets.header import StatusHeader
 
@@ -54,6 +56,18 @@ class AreaScreen(Screen[None]):
 
     def tick(self) -> None:
         """Time went on."""
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """What the footer offers: in a recording nothing that would change something."""
+        found = super().active_bindings
+        if not self.app.is_recording:
+            return found
+        return {
+            key: active
+            for key, active in found.items()
+            if active.binding.action.partition("(")[0] not in CHANGING
+        }
 
     # -- life -----------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from agentainer_tui.areas import RUN
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.flows.answering import answer
 from agentainer_tui.flows.cleaning import clean_up
+from agentainer_tui.flows.exporting import export
 from agentainer_tui.flows.retrying import retry
 from agentainer_tui.flows.stopping import cancel
 from agentainer_tui.keymap import bindings
@@ -249,6 +250,10 @@ class RunScreen(Travelling):
     def action_clean(self) -> None:
         """Clean up after this run."""
         self.app.command(clean_up(self.app, self.run_id))
+
+    def action_export(self) -> None:
+        """Write this run into a file."""
+        self.app.command(export(self.app, self.run_id))
 
     def action_fold(self) -> None:
         """Show or hide the items of the selected step, or what is below a row of the details."""

@@ -20,10 +20,11 @@ from engine.agents.backend import PoolReport
 from engine.errors import AgentainerError
 from engine.events import Event, EventType
 from engine.facade import KeptAgent
+from tests.tui.fake_files import FakeFiles
 from tests.tui.fake_history import FakeHistory
 from tests.tui.story import Story
 
-COMMANDS = ("run", "retry", "cancel", "cleanup", "answer_gate", "delete_runs")
+COMMANDS = ("run", "retry", "cancel", "cleanup", "answer_gate", "delete_runs", "export_run")
 FACTS = EngineFacts("local processes", "redis 7.0 of our own")
 
 
@@ -96,7 +97,7 @@ class FakeLog:
         pass
 
 
-class FakeClient(FakeHistory):
+class FakeClient(FakeFiles, FakeHistory):
     """`calls` holds every command, `refuse` the error that the next one meets."""
 
     def __init__(

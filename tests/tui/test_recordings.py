@@ -1,0 +1,128 @@
+"""Runs as files in the dashboard: exported with a key, opened as if they were live, only nothing changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentainer_tui.app import DashboardApp
+from agentainer_tui.bridge.recording import RecordingClient
+from agentainer_tui.client import AttemptKey, EngineFacts
+from agentainer_tui.commands.recordings import clock_of
+from agentainer_tui.widgets.step_list import RowKey
+from engine.errors import UsageError
+from engine.recordings import Recording
+from tests.tui.driving import dashboard, on_screen, run_screen, until, until_seen
+from tests.tui.fake_client import FakeClient
+from tests.tui.scenes import failed
+from tests.tui.test_real_engine import client_of, followed, opened, over, write
+
+
+async def test_a_key_exports_the_run_and_says_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    client = FakeClient(stories=[failed()])
+    async with dashboard(client) as (app, pilot):
+        app.open_run("bad0bad0bad0")
+        await until_seen(pilot, "refused by the server")
+        await pilot.press("S")
+        await until_seen(pilot, "Run exported")
+        assert ("export_run", "bad0bad0bad0", tmp_path) in client.calls
+        await until_seen(pilot, "w-bad0bad0bad0.agentainer")
+        client.refuse = UsageError("the disk is full")
+        await pilot.press("S")
+        await until_seen(pilot, "the disk is full")
+
+
+async def test_in_a_recording_nothing_is_offered_that_would_change_it() -> None:
+    client = FakeClient(stories=[failed()], facts=EngineFacts("recording x", "made then", recording="x"))
+    async with dashboard(client) as (app, pilot):
+        app.open_run("bad0bad0bad0")
+        await until_seen(pilot, "refused by the server")
+        assert "recording x" in on_screen(app)
+        await until_seen(pilot, "esc Back")
+        footer = next(row for row in on_screen(app).split("\n") if "esc Back" in row)
+        assert "Retry" not in footer
+        for key in ("R", "X", "S"):
+            await pilot.press(key)
+            await until_seen(pilot, "This is a recording")
+            app.clear_notifications()
+        assert client.calls == [] and app.screen is run_screen(app)
+        await pilot.press("colon")
+        await until_seen(pilot, "Zoom")
+        assert "Retry" not in on_screen(app)
+
+
+async def test_a_real_run_exported_and_opened_shows_the_same(tmp_path: Path) -> None:
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    path = write(flows)
+    async with opened(client_of(tmp_path, flows)) as client:
+        await client.snapshot(page=10)
+        run_id = await client.run(str(path), {})
+        view = await followed(client, run_id, over)
+        done = await client.export_run(run_id, tmp_path)
+        second = await client.export_run(run_id, tmp_path)
+        assert (
+            done.path.name == f"flow-{run_id}.agentainer"
+            and second.path.name == f"flow-{run_id}-2.agentainer"
+        )
+        text = await client.document(view.digest)
+    recording = Recording.open(done.path)
+    client2 = RecordingClient(recording)
+    app = DashboardApp(client2, tmp_path, now=clock_of(recording.manifest), first_run=run_id)
+    try:
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until_seen(pilot, "recording flow")
+            await until(pilot, lambda: run_screen(app).view == view)
+            assert await client2.document(view.digest) == text
+            last = view.steps["say"].attempts[-1]
+            log = client2.log(AttemptKey(run_id, "say", None, last.number, last.log))
+            extent = [extent async for extent in log.watch()][-1]
+            assert {line.text for line in (await log.lines(range(extent.last))).values()} == {
+                "hello",
+                "careful",
+            }
+            await log.close()
+            assert await client2.state_at(run_id, last.created_seq) == {
+                "names": ["ann", "bob", "eve"],
+                "params": {"word": "hello"},
+            }
+            run_screen(app).steps.select(RowKey("say"))
+            await until_seen(pilot, "▎ careful")
+            await pilot.press("comma")
+            await until_seen(pilot, f"event {done.events - 1}/{done.events}")
+            with pytest.raises(UsageError, match="this is a recording"):
+                await client2.run("x", {})
+            assert await client2.kept_agents() == () and await client2.pools() == ()
+            await pilot.press("q")
+            await until(pilot, lambda: app.return_value == 0)
+    finally:
+        await client2.close()
+    assert not recording.settings.home.exists()
+
+
+async def test_a_run_that_is_not_over_stands_still_where_it_was_recorded(tmp_path: Path) -> None:
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    path = write(flows, seconds="30")
+    async with opened(client_of(tmp_path, flows)) as client:
+        await client.snapshot(page=10)
+        run_id = await client.run(str(path), {})
+        await followed(client, run_id, lambda view: bool(view.steps["slow"].attempts))
+        done = await client.export_run(run_id, tmp_path)
+        await client.cancel(run_id, hurry=True)
+    recording = Recording.open(done.path)
+    client2 = RecordingClient(recording)
+    clock = clock_of(recording.manifest)
+    assert clock() == clock()
+    app = DashboardApp(client2, tmp_path, now=clock, first_run=run_id)
+    try:
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until_seen(pilot, "● running")
+            await pilot.press("q")
+            await until(pilot, lambda: app.return_value == 0)
+    finally:
+        await client2.close()

@@ -12,16 +12,16 @@ from textual.filter import LineFilter
 
 
 def _table() -> dict[int, str]:
-    table = {code: "+" for code in range(0x2500, 0x2580)}  # corners and crossings of frames
+    table = dict.fromkeys(range(9472, 9600), "+")  # corners and crossings of frames
     table |= dict.fromkeys(map(ord, "─━┄┅┈┉╌╍╴╶╸╺╼╾"), "-")
     table |= dict.fromkeys(map(ord, "═"), "=")
     table |= dict.fromkeys(map(ord, "│┃┆┇┊┋╎╏║╵╷╹╻╽╿"), "|")
     table |= {ord("╱"): "/", ord("╲"): "\\", ord("╳"): "x"}
-    table |= {code: "#" for code in range(0x2580, 0x25A0)}  # blocks
+    table |= dict.fromkeys(range(9600, 9632), "#")  # blocks
     table |= dict(zip(map(ord, "▁▂▃▄▅▆▇▀▔░▏▎▕"), "__..oo#-^.|||", strict=True))
     for code in range(0x2800, 0x2900):  # braille, of which plots are made: by the number of dots
         table[code] = " .:;|%%##"[(code & 0xFF).bit_count()]
-    table |= {code: "?" for code in range(0x2400, 0x2427)}  # pictures of control characters
+    table |= dict.fromkeys(range(9216, 9255), "?")  # pictures of control characters
     table |= dict(zip(map(ord, "←→↑↓↔↵⏎⌫…·•‣›×÷≤≥≠≈±−–—‘’“”✓✔✗✘\ufffd"),
                       "<>^v-<<<~-*>>x/<>#~+---''\"\"++xx?", strict=True))  # fmt: skip
     table |= dict(zip(map(ord, "○●◌◍◐◑◒◓◔◕◯◆◇◈■□▪▫▲△▴▶▷▸►▼▽▾◀◁◂◄★☆⊘⊗⊙↻↺⟳⚠∙"),

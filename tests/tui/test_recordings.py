@@ -8,7 +8,7 @@ import pytest
 
 from agentainer_tui.app import DashboardApp
 from agentainer_tui.bridge.recording import RecordingClient
-from agentainer_tui.client import AttemptKey, EngineFacts
+from agentainer_tui.client import AttemptKey, EngineFacts, RetryScope
 from agentainer_tui.commands.recordings import clock_of
 from agentainer_tui.widgets.step_list import RowKey
 from engine.errors import UsageError
@@ -95,7 +95,7 @@ async def test_a_real_run_exported_and_opened_shows_the_same(tmp_path: Path) -> 
             await pilot.press("comma")
             await until_seen(pilot, f"event {done.events - 1}/{done.events}")
             with pytest.raises(UsageError, match="this is a recording"):
-                await client2.run("x", {})
+                await client2.retry(run_id, RetryScope())
             assert await client2.kept_agents() == () and await client2.pools() == ()
             await pilot.press("q")
             await until(pilot, lambda: app.return_value == 0)

@@ -14,8 +14,7 @@ from engine.events import Event
 from engine.recordings import Recording
 
 if TYPE_CHECKING:
-    from engine.facade import Engine
-    from engine.history.reader import Reader
+    from engine.facade import Engine, Reader
 
 
 class RecordingClient(EngineClient):

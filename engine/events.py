@@ -67,7 +67,11 @@ class EventType(StrEnum):
     # backend, state (initial), retry_of?, retry_scope?, source ("cli", "dashboard", …),
     # plan: [{id, name, type, ordinal, depends_on, parent?, image?, command?, workers?, max_concurrency?,
     #   role? ("on_failure" | "finally"), trigger?, conditional?, routes?: [{label, targets, workflow?}],
-    #   sub_workflow?, approval? (message as written), delay? (s), cached?: bool}]
+    #   sub_workflow?, approval? (message as written), delay? (s), cached?: bool, item_alias?,
+    #   agent?: {env: {name: text as written}, secrets?: [name], limits?: {cpus, memory (bytes), gpus},
+    #   network?, volumes?, user?, working_dir?, privileged?, redis_access?}} = what its agents are made with:
+    #   those that the document sets, and of env what looks like a password as "***"]
+    # metadata?: {name: text}, env_files?: [name] = the variables that env files set, without their values
     # parent?: {run_id, step_id, item?, attempt, way?} = the attempt whose sub-workflow it is; way = the
     #   choice of a branch that it is the workflow of,
     # children?: {name: {digest, path?, document}} = the workflows that its steps run (texts kept as
@@ -101,10 +105,12 @@ class EventType(StrEnum):
     # old, status, reason?, error?, result?, exit_code?, reused?, cache_key?, cached_from?, artifacts?,
     # partial?
     ITEM_FINISHED = "item.finished"
-    # task_id, agent (its name), backend, image?, command?, log (path below the home), spec_digest;
+    # task_id, agent (its name), backend, image?, command?, log (path below the home), spec_digest, env? =
+    # what became of those variables of the step that are templates (long ones only in part);
     # of a sub-workflow: child_run (the id of the child's run), and agent and log are ""; pool?: name
     ATTEMPT_CREATED = "attempt.created"
-    # old, status, agent_id (the backend's own id), placement?: of a pooled task, see `backend.Placement`
+    # old, status, agent_id (the backend's own id), image_id? (of the image that a container was made from),
+    # placement?: of a pooled task, see `backend.Placement`
     ATTEMPT_STARTED = "attempt.started"
     # {every: s, rows: [[s since the start, millicores, memory, network in, out, block read, written], …]}:
     # what its agent used while it ran; bytes, those of networks and disks since its start

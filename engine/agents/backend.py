@@ -493,6 +493,10 @@ class Backend(Protocol):
         """
         ...
 
+    def image_id(self, name: str) -> str:
+        """The id of the image that an agent was made from, whatever its name means by now; "" without one."""
+        ...
+
     def placement(self, name: str) -> Placement | None:
         """Where a pooled task was put, once it has been created; None for other tasks."""
         ...

@@ -360,6 +360,11 @@ class DockerBackend:
         if (container := self._containers.get(name)) is not None:
             container.notices.listen(listener)
 
+    def image_id(self, name: str) -> str:
+        """As the engine said when the container was made."""
+        container = self._containers.get(name)
+        return container.image_id if container is not None else ""
+
     def placement(self, name: str) -> Placement | None:
         """Each task has an agent of its own."""
         return None

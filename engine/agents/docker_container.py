@@ -46,6 +46,7 @@ class Container:
     def __init__(self, link: EngineLink, name: str) -> None:
         self.name = name
         self.id = ""
+        self.image_id = ""
         self.started = False
         self.removed = False
         self.notices = Notices(link.calls)
@@ -104,6 +105,7 @@ class Container:
                         link.images.forget(spec.image)
                     raise
                 self._identify(made.id, link.images.stop_signal(spec.image), spec.limits.memory_bytes)
+                self.image_id = await link.images.identity(spec.image)
                 self._joins = joined_network(spec, link.traits)
                 self._takes_input = bool(spec.resident)
                 self._own_network = not spec.network.startswith(SHARED)
@@ -130,6 +132,7 @@ class Container:
         """It existed before: learn from the engine's description where it stands."""
         host = found["HostConfig"]
         self._identify(found["Id"], found["Config"].get("StopSignal") or "", host.get("Memory"))
+        self.image_id = str(found.get("Image") or "")
         self._joins = (found["Config"]["Labels"] or {}).get(JOINS_LABEL, "")
         self._own_network = not str(host.get("NetworkMode") or "").startswith(SHARED)
         self._judge(found["State"])

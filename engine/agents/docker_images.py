@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from typing import Any
@@ -38,6 +39,8 @@ _PERMANENT = (
     "must be lowercase",
     "unsupported media type",
 )
+# Seconds for which it is taken for granted that the name of an image means the same one.
+_FRESH = 5.0
 _PASSING = ("toomanyrequests", "too many requests", "rate limit", "no space left")
 
 
@@ -56,6 +59,7 @@ class Images:
         self._silence = silence
         self._pulls: dict[str, asyncio.Task[None]] = {}
         self._stop_signals: dict[str, str] = {}
+        self._ids: dict[str, tuple[str, float]] = {}
 
     async def ensure(self, reference: str, policy: PullPolicy) -> None:
         """Make sure that the image is there.
@@ -96,6 +100,16 @@ class Images:
                 Reason.IMAGE_ERROR, f"the image {reference} was removed from this machine", transient=True
             )
         return str(found["Id"])
+
+    async def identity(self, reference: str | None) -> str:
+        """The id of the image that a container was just made from; "" if the engine does not say."""
+        known, since = self._ids.get(reference or "", ("", 0.0))
+        now = asyncio.get_running_loop().time()
+        if reference and (not known or now - since > _FRESH):
+            with contextlib.suppress(BackendError):
+                known = str((await self._inspect(reference) or {}).get("Id") or "")
+                self._ids[reference] = (known, now)
+        return known
 
     def stop_signal(self, reference: str | None) -> str:
         """What the image says with; SIGTERM unless it says otherwise."""

@@ -282,6 +282,10 @@ class MemoryBackend:
         if (agent := self.agents.get(name)) is not None:
             agent.listener = listener
 
+    def image_id(self, name: str) -> str:
+        """Images are names only."""
+        return ""
+
     def placement(self, name: str) -> Placement | None:
         """Each task has an agent of its own."""
         return None

@@ -326,6 +326,10 @@ class PooledBackend:
         """To the container where the task is."""
         self._below.listen(self._container(name), listener)
 
+    def image_id(self, name: str) -> str:
+        """That of the container where the task is."""
+        return self._below.image_id(self._container(name))
+
     def placement(self, name: str) -> Placement | None:
         """Where a pooled task is."""
         task = self._tasks.get(name)

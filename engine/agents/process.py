@@ -394,6 +394,10 @@ class ProcessBackend:
     def listen(self, name: str, listener: Listener) -> None:
         """Nothing happens to a process that it does not see itself."""
 
+    def image_id(self, name: str) -> str:
+        """There are no images."""
+        return ""
+
     def placement(self, name: str) -> Placement | None:
         """Each task has an agent of its own."""
         return None

@@ -97,6 +97,25 @@ def _are_numbers(value: Any) -> bool:
     return isinstance(value, dict) and all(_is_number(part) or _is_flag(part) for part in value.values())
 
 
+def _are_named_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(part, str) for part in value.values())
+
+
+def _is_agent(value: Any) -> bool:
+    """What the agents of a step are made with."""
+    return (
+        isinstance(value, dict)
+        and _are_named_texts(value.get("env"))
+        and _are_texts(value.get("secrets") or [])
+        and _are_numbers(value.get("limits") or {})
+        and _are_objects(value.get("volumes") or [])
+        and all(
+            value.get(name) is None or _is_text(value[name])
+            for name in ("network", "user", "working_dir", "redis_access")
+        )
+    )
+
+
 def _are_rows(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(row, list) and all(part is None or _is_number(part) for part in row) for row in value
@@ -157,6 +176,7 @@ _FIELDS: Mapping[str, Check] = {
             *("workflow", "digest", "path", "document", "backend", "source", "retry_of", "why", "message"),
             *("detail", "pool", "reason", "error", "old", "status", "by", "failed_step", "instance"),
             *("task_id", "agent", "agent_id", "image", "log", "spec_digest", "child_run", "cache_key"),
+            "image_id",
         ),
         _is_text,
     ),
@@ -167,6 +187,8 @@ _FIELDS: Mapping[str, Check] = {
     **dict.fromkeys(("params", "state", "placement"), _is_object),
     **dict.fromkeys(("phases", "usage"), _are_numbers),
     **dict.fromkeys(("parent", "cached_from"), _is_origin),
+    **dict.fromkeys(("metadata", "env"), _are_named_texts),
+    "env_files": _are_texts,
     "plan": _are_objects,
     "children": _are_children,
     "values": _is_list,
@@ -178,8 +200,13 @@ _FIELDS: Mapping[str, Check] = {
 
 _STEP: Mapping[str, Check] = {
     **dict.fromkeys(
-        ("id", "name", "type", "parent", "image", "role", "trigger", "sub_workflow", "approval"), _is_text
+        (
+            *("id", "name", "type", "parent", "image", "role", "trigger", "sub_workflow", "approval"),
+            "item_alias",
+        ),
+        _is_text,
     ),
+    "agent": _is_agent,
     **dict.fromkeys(("ordinal", "workers", "max_concurrency", "max_attempts"), _is_whole),
     **dict.fromkeys(("conditional", "cached"), _is_flag),
     "depends_on": _are_texts,

@@ -105,7 +105,9 @@ class AttemptMoves:
         """The event of its intent."""
         return self._run.event(EventType.ATTEMPT_CREATED, *self._where, **data)
 
-    def note_started(self, agent_id: str | None = None, placement: Placement | None = None) -> None:
+    def note_started(
+        self, agent_id: str | None = None, placement: Placement | None = None, image_id: str = ""
+    ) -> None:
         """Record that it runs, unless that is known already; `agent_id` is the backend's own."""
         if self._status is StepStatus.PENDING:
             self._since = self._run.services.clock.monotonic()
@@ -113,7 +115,13 @@ class AttemptMoves:
                 {key: value for key, value in asdict(placement).items() if value != ""} if placement else None
             )
             self._run.record(
-                self._move(EventType.ATTEMPT_STARTED, StepStatus.RUNNING, agent_id=agent_id, placement=where)
+                self._move(
+                    EventType.ATTEMPT_STARTED,
+                    StepStatus.RUNNING,
+                    agent_id=agent_id,
+                    image_id=image_id or None,
+                    placement=where,
+                )
             )
 
     def finished(self, outcome: Outcome, *, kept: bool, usage: Mapping[str, Any] | None = None) -> Event:

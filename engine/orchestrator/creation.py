@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from engine.history.records import RunDetail, RunRecord
 from engine.orchestrator.masking import mask_event
 from engine.orchestrator.ports import ParentLink
 from engine.orchestrator.secrets import NO_SECRETS, Secrets
-from engine.workflows.plan import Overlap, Plan, PlanStep
+from engine.orchestrator.shown_env import declared
+from engine.workflows.plan import Overlap, Plan, PlanStep, TaskPlan
 
 # The source of runs that a schedule, or a step of another run, has started.
 SCHEDULE = "schedule"
@@ -82,6 +83,8 @@ class Beginning:
             "children": _children_data(self.plan) or None,
             "scheduled_for": isoformat(self.scheduled_for) if self.scheduled_for is not None else None,
             "no_cache": None if self.use_cache else True,
+            "metadata": dict(self.plan.metadata) or None,
+            "env_files": sorted(self.secrets.variables) or None,
         }
         return Event(
             self.run_id, EventType.RUN_CREATED, now, data=mask_event(self.secrets.masker, present(data))
@@ -163,8 +166,36 @@ def _summary(step: PlanStep) -> dict[str, Any]:
             "approval": step.approval.message.source if step.approval is not None else None,
             "delay": step.delay,
             "cached": True if step.cache is not None else None,
+            "item_alias": step.map.item_alias if step.map else None,
+            "agent": _agent_summary(step.task) if step.task is not None else None,
         }
     )
+
+
+def _agent_summary(task: TaskPlan) -> dict[str, Any]:
+    """What the agents of a step are made with, as far as that is the same for all of them."""
+    limits = {
+        "cpus": task.limits.nano_cpus / 1e9 if task.limits.nano_cpus else None,
+        "memory": task.limits.memory_bytes,
+        "gpus": task.limits.gpus,
+    }
+    return {
+        "env": declared(task),
+        **{
+            key: value
+            for key, value in {
+                "secrets": list(task.secrets),
+                "limits": present(limits),
+                "network": task.network if task.network != "default" else "",
+                "volumes": [asdict(volume) for volume in task.volumes],
+                "user": task.user,
+                "working_dir": task.working_dir,
+                "privileged": task.privileged,
+                "redis_access": task.redis_access if task.redis_access != "run" else "",
+            }.items()
+            if value
+        },
+    }
 
 
 def _routes(step: PlanStep) -> list[dict[str, Any]] | None:

@@ -24,13 +24,13 @@ _BASE64_LINES = (64, 76)
 _NOT_MASKED = frozenset(
     """
     old status reason why due default next_attempt_at delay duration exit_code kept reused partial cached_from
-    cache_key workers artifacts task_id agent agent_id backend log spec_digest child_run by instance
+    cache_key workers artifacts task_id agent agent_id image_id backend log spec_digest child_run by instance
     recoveries failed_step workflow digest path document source retry_of retry_scope parent children
     scheduled_for
     """.split()  # noqa: SIM905 (a list would be forty lines)
 )
 # Of a step in the plan that `run.created` has, what may have been put together from elsewhere.
-_MASKED_OF_PLAN = ("image", "command", "approval")
+_MASKED_OF_PLAN = ("image", "command", "approval", "agent")
 
 _HEAD = 4  # bytes by which a possible beginning of a secret is found
 _SLICE = 1 << 18  # bytes that are searched at a time, so that a list of matches stays small

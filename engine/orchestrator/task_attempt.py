@@ -22,6 +22,7 @@ from engine.orchestrator.monitoring import AgentMonitor
 from engine.orchestrator.outcome import Outcome, failed
 from engine.orchestrator.results import judge
 from engine.orchestrator.shielding import uncancelled
+from engine.orchestrator.shown_env import rendered
 from engine.state.store import Completion, TaskOutcome, TaskRecord
 
 
@@ -56,6 +57,8 @@ class TaskAttempt:
     def prepare(self) -> Event:
         """Render the task; see `Attempt`."""
         self._spec = spec = agent_spec(self._run, self._unit, self.number)
+        task = self._unit.step.task
+        made = rendered(task, spec.env) if task is not None else {}
         return self._moves.created(
             task_id=self._task_id,
             agent=self._agent,
@@ -65,6 +68,7 @@ class TaskAttempt:
             log=self._log,
             spec_digest=spec.digest,
             pool=spec.pool.name if spec.pool else None,
+            env=made or None,
         )
 
     async def execute(self) -> Outcome:
@@ -162,7 +166,7 @@ class TaskAttempt:
         self.enter("start")
         await backend.start(spec.name)
         self.enter("run")
-        self._moves.note_started(agent_id, backend.placement(spec.name))
+        self._moves.note_started(agent_id, backend.placement(spec.name), backend.image_id(spec.name))
 
     async def _adopt(self, capture: OutputCapture) -> bool:
         backend = self._services.backend
@@ -171,7 +175,7 @@ class TaskAttempt:
         if info is None:
             return False
         await backend.start(self._agent)  # does nothing unless the crash came between create and start
-        self._moves.note_started(info.agent_id)
+        self._moves.note_started(info.agent_id, image_id=backend.image_id(self._agent))
         return True
 
     async def _see_through(

@@ -43,10 +43,13 @@ class Area:
 
 WORKFLOWS = "workflows"
 RUN = "run"
+HISTORY = "history"
 
 AREAS: tuple[Area, ...] = (
     Area(WORKFLOWS, "1", "Workflows", "Workflows of this directory, and their runs",
          "agentainer_tui.screens.home:HomeScreen"),
     Area(RUN, "2", "Run", "The run that was opened last",
          "agentainer_tui.screens.no_run:NoRunScreen"),
+    Area(HISTORY, "3", "History", "All runs of this home: find, compare, retry, delete",
+         "agentainer_tui.screens.history:HistoryScreen"),
 )  # fmt: skip

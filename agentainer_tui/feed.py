@@ -172,6 +172,15 @@ class Feed:
         for row in rows:
             self.rows.setdefault(row.id, row)
 
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """These runs were deleted, with the runs within them."""
+        gone = set(run_ids)
+        while members := {row.id for row in self.rows.values() if row.parent_run in gone} - gone:
+            gone |= members
+        for run_id in gone:
+            self.rows.pop(run_id, None)
+            self.views.pop(run_id, None)
+
     def next_page(self, workflow: str | None) -> tuple[bool, int | None]:
         """Whether there may be older runs, and before which one to ask for them."""
         page = self._pages.get(workflow, _Page())

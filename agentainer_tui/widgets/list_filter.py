@@ -88,9 +88,10 @@ class ListFilter(Horizontal):
             """The filter."""
             return self.list_filter
 
-    def __init__(self, list_id: str) -> None:
+    def __init__(self, list_id: str, *, can_regex: bool = True) -> None:
         super().__init__(id=f"filter-{list_id}")
         self._list_id = list_id
+        self._can_regex = can_regex
         self._regex = False
         self._query: Query | None = None
         self._bad = False
@@ -118,6 +119,11 @@ class ListFilter(Horizontal):
     def wanted(self) -> Query | None:
         """What is looked for, None if everything is shown."""
         return self._query
+
+    @property
+    def text(self) -> str:
+        """What is typed, for an owner that looks for it in its own way."""
+        return self.query_one(Input).value
 
     @property
     def active(self) -> bool:
@@ -176,7 +182,7 @@ class ListFilter(Horizontal):
 
     def action_regex(self) -> None:
         """Read what is typed as a regular expression, or as text."""
-        self._regex = not self._regex
+        self._regex = self._can_regex and not self._regex
         self._take(self.query_one(Input).value)
 
     @on(Click, "#filter-regex")
@@ -214,6 +220,7 @@ class ListFilter(Horizontal):
             return
         switch = self.query_one("#filter-regex", Static)
         switch.set_class(self._regex, "-on")
+        switch.display = self._can_regex
         switch.update(Content(f" [{'x' if self._regex else ' '}].*"))
         count = self.query_one("#filter-count", Static)
         shown, total = self._counts

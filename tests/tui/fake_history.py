@@ -29,16 +29,16 @@ class FakeHistory:
 
     async def list_runs(self, wanted: RunFilter, *, limit: int, before: int | None) -> HistoryPage:
         self._do("list_runs", wanted, limit, before)
-        found = [row for row in self._kept_rows() if _fits(row, wanted)]
+        rows = self._kept_rows()
+        found = [row for row in rows if _fits(row, wanted)]
         found = [row for row in found if before is None or row.seq < before]
-        rows = tuple(self._history_row(row) for row in found[:limit])
-        return HistoryPage(rows, rows[-1].run.seq if len(found) > limit else None)
+        page = tuple(self._history_row(row, rows) for row in found[:limit])
+        return HistoryPage(page, page[-1].run.seq if len(found) > limit else None)
 
     def _kept_rows(self) -> list[RunRow]:
         return [row for row in self._rows() if row.id not in self.deleted]
 
-    def _history_row(self, row: RunRow) -> HistoryRow:
-        rows = self._kept_rows()
+    def _history_row(self, row: RunRow, rows: Sequence[RunRow]) -> HistoryRow:
         retries = [one for one in rows if one.retry_of == row.id]
         return HistoryRow(
             run=row,

@@ -8,10 +8,10 @@ import pytest
 from textual.pilot import Pilot
 
 from agentainer_tui.app import DashboardApp
-from agentainer_tui.client import RetryScope
 from agentainer_tui.history_pages import PAGE
 from agentainer_tui.screens.forget import ForgetDialog
 from agentainer_tui.screens.history import HistoryScreen
+from agentainer_tui.screens.retry import RetryDialog
 from engine.errors import UsageError
 from tests.tui.driving import dashboard, on_screen, run_screen, top, until, until_seen
 from tests.tui.fake_client import FakeClient
@@ -152,11 +152,8 @@ async def test_retry_and_cancel_act_on_the_run_under_the_cursor() -> None:
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
         await pilot.press("j", "R")
-        await until_seen(pilot, "Retry")
-        await pilot.press("enter")
-        await until(pilot, lambda: any(call[0] == "retry" for call in client.calls))
-        call = next(call for call in client.calls if call[0] == "retry")
-        assert call[1] == "bad0bad0bad0" and isinstance(call[2], RetryScope)
+        await until(pilot, lambda: isinstance(top(app), RetryDialog))
+        await until_seen(pilot, "bad0ba")
 
 
 async def test_a_new_run_comes_on_top_and_the_cursor_stays_on_its_run() -> None:

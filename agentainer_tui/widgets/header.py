@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 from textual import events
 from textual.app import RenderResult
@@ -38,8 +40,7 @@ class StatusHeader(Widget):
         facts = self.facts
         left = self._left(glyphs, width)
         room = max(0, width - left.cell_length - 2)
-        right = "starting…" if facts is None else f" {glyphs.dot} ".join(self._facts(facts))
-        right = fit(right, min(cell_len(right), room))
+        right = "starting…" if facts is None else _as_many(self._facts(facts), f" {glyphs.dot} ", room)
         gap = " " * max(0, width - left.cell_length - cell_len(right))
         notes = (
             [Content.styled(f"{glyphs.alert} {clean(note)}", "$warning") for note in facts.notes]
@@ -82,3 +83,11 @@ class StatusHeader(Widget):
         for begin, end, name in self._places:
             if offset is not None and offset.y == 0 and begin <= offset.x < end:
                 await self.app.run_action(f"area('{name}')", self.app)
+
+
+def _as_many(facts: Sequence[str], between: str, room: int) -> str:
+    """As many of the facts as there is room for, from the first on; that one is cut rather than left out."""
+    while len(facts) > 1 and cell_len(between.join(facts)) > room:
+        facts = facts[:-1]
+    words = between.join(facts)
+    return fit(words, min(cell_len(words), room))

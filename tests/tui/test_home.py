@@ -22,9 +22,12 @@ async def test_workflows_show_their_last_result_and_what_cannot_load() -> None:
 async def test_the_header_says_where_agents_run_and_what_is_missing() -> None:
     note = "no Docker engine: running as local processes; limits are not enforced"
     client = FakeClient([HELLO], facts=EngineFacts("local processes", "Redis 7.0 of our own", (note,)))
-    async with dashboard(client, size=(80, 24)) as (app, _):
+    async with dashboard(client, size=(80, 24)) as (app, pilot):
         assert note in on_screen(app)
-        assert "local processes · Redis 7.0 of our own" in on_screen(app)
+        assert "local processes" in on_screen(app)
+        assert "local processes ·" not in on_screen(app), "what there is no room for is left out whole"
+        await pilot.resize_terminal(120, 40)
+        await until_seen(pilot, "local processes · Redis 7.0 of our own")
 
 
 async def test_an_empty_directory_says_what_to_do() -> None:

@@ -235,15 +235,17 @@ class DashboardApp(App[int]):
         """Go to an area."""
         self.show_area(name)
 
-    def open_run(self, run_id: str) -> None:
-        """Show a run in the area of runs, instead of the one that was open there."""
+    def open_run(self, run_id: str, step_id: str = "", item: int | None = None) -> None:
+        """Show a run in the area of runs, instead of the one that was open there (cursor on that step)."""
         self.show_area(RUN)
         screen = self.screen
         if isinstance(screen, RunScreen) and screen.run_id == run_id:
+            screen.go_to(step_id, item)
             return
         while len(self.screen_stack) > 2:
             self.pop_screen()
         opened = RunScreen(run_id, self.feed, now=self.now)
+        opened.go_to(step_id, item)
         if len(self.screen_stack) == 2:
             self.switch_screen(opened)
         else:

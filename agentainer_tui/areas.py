@@ -44,6 +44,7 @@ class Area:
 WORKFLOWS = "workflows"
 RUN = "run"
 HISTORY = "history"
+AGENTS = "agents"
 
 AREAS: tuple[Area, ...] = (
     Area(WORKFLOWS, "1", "Workflows", "Workflows of this directory, and their runs",
@@ -52,4 +53,6 @@ AREAS: tuple[Area, ...] = (
          "agentainer_tui.screens.no_run:NoRunScreen"),
     Area(HISTORY, "3", "History", "All runs of this home: find, compare, retry, delete",
          "agentainer_tui.screens.history:HistoryScreen"),
+    Area(AGENTS, "4", "Agents", "Running and kept agents, warm pools, orphans",
+         "agentainer_tui.screens.agents:AgentsScreen"),
 )  # fmt: skip

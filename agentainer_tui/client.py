@@ -5,7 +5,7 @@ Every call may raise `AgentainerError`; the app shows it as a notification and g
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ from engine.errors import Problem
 from engine.events import Event
 
 if TYPE_CHECKING:
-    from engine.facade import Insight, KeptAgent, ParamSpec, RunFilter
-    from engine.inventory import PoolReport
+    from engine.entering import Shell
+    from engine.facade import Insight, KeptAgent, ParamSpec, Roster, RunFilter
+    from engine.inventory import Orphan, PoolReport, Sample
     from engine.profiling import Profile
     from engine.recordings import Exported
 
@@ -239,6 +240,42 @@ class Client(Protocol):
         Raises:
             HistoryError: it is not there.
         """
+        ...
+
+    # -- agents, and shells in them -------------------------------------------------------------------
+
+    async def roster(self) -> Roster:
+        """All agents of this home as they are at this moment; asking costs the backend something."""
+        ...
+
+    def samples(self, agent: str) -> AsyncGenerator[Sequence[Sample], None]:
+        """What a running agent uses, about every second until it ends; close it when it is not shown."""
+        ...
+
+    async def orphans(self) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
+        """Agents that belong to nothing any more, and sentences about what could not be told."""
+        ...
+
+    async def remove_orphans(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Remove those of these that are orphans still; returns which are gone."""
+        ...
+
+    async def open_shell(self, agent: str) -> Shell:
+        """A shell in an agent, to be run on the terminal by the caller, then closed.
+
+        Raises:
+            BackendError: there is no such agent, or it cannot be entered.
+        """
+        ...
+
+    async def close_shell(self, shell: Shell) -> None:
+        """Remove what was made for a shell."""
+        ...
+
+    # -- failures -------------------------------------------------------------------------------------
+
+    async def last_completed(self, workflow: str, before: int) -> RunRow | None:
+        """The newest completed run of a workflow whose `seq` is less than `before`, None if there is none."""
         ...
 
     async def close(self) -> None:

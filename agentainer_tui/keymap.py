@@ -60,6 +60,7 @@ SCOPES = {
     "run": "One run",
     "scrubber": "The line of events, while the past is shown",
     "history": "History",
+    "agents": "Agents",
     "text": "Logs and details",
     "log": "Logs",
     "tree": "Details",
@@ -72,6 +73,8 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
     ("list", "home", "app"),
     ("list", "run", "app"),
     ("list", "history", "app"),
+    ("list", "agents", "app"),
+    ("text", "agents", "app"),
     ("log", "text", "run", "app"),
     ("scrubber", "run", "app"),
     ("tree", "run", "app"),
@@ -84,7 +87,7 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
 TYPING = frozenset({"filter", "search"})
 
 # Actions that change something: not offered where a recording is shown.
-CHANGING = frozenset({"run_workflow", "retry", "cancel", "answer", "clean", "pools", "export"})
+CHANGING = frozenset({"run_workflow", "retry", "cancel", "answer", "clean", "shell", "export"})
 
 KEYS: tuple[Key, ...] = (
     Key("home", "run", "r", "run_workflow", "Run", "Run the workflow (asks for its params)", True, True),
@@ -92,7 +95,6 @@ KEYS: tuple[Key, ...] = (
     Key("home", "cancel", "x", "cancel", "Cancel", "Cancel the selected run (asks first)", True, True),
     Key("home", "answer", "a", "answer", "Answer", "Approve or reject a step that waits for you", True, True),
     Key("home", "clean", "X", "clean", "Clean up", "List kept agents, then remove them", True, True),
-    Key("home", "pools", "p", "pools", "Pools", "Warm pools: sizes, use and reuse of agents", False, True),
     Key("run", "back", "escape,backspace", "back", "Back", "To where you came from", True, display="esc"),
     Key("run", "retry", "R", "retry", "Retry", "Retry this run: choose how much of it", True, True),
     Key("run", "cancel", "x", "cancel", "Cancel", "Cancel this run (asks first)", True, True),
@@ -101,6 +103,7 @@ KEYS: tuple[Key, ...] = (
     Key("run", "clean", "X", "clean", "Clean up", "List its kept agents, then remove them", False, True),
     Key("run", "fold", "space", "fold", "Fold", "Show or hide the items of a map step, or what is in a row",
         True, True),
+    Key("run", "shell", "s", "shell", "Shell", "A shell in the step's agent, running or kept", False, True),
     Key("run", "previous_tab", "left_square_bracket", "tab(-1)", "Tab", "Previous tab", display="["),
     Key("run", "next_tab", "right_square_bracket", "tab(1)", "Tabs", "Next tab", True, display="]"),
     Key("run", "zoom", "z", "zoom", "Zoom", "Give the focused pane the whole screen, and back", True, True),
@@ -140,6 +143,18 @@ KEYS: tuple[Key, ...] = (
         False, True, "D"),
     Key("history", "clear", "escape", "clear", "Show all", "All runs again; then take the marks away",
         display="esc"),
+    Key("agents", "shell", "s", "shell", "Shell", "A shell in the agent, running or kept", True, True),
+    Key("agents", "mark", "space", "mark", "Mark", "Mark the agent, or take its mark away", True),
+    Key("agents", "mark_all", "M", "mark_all", "Mark all", "Mark all of the section, or none", False, True),
+    Key("agents", "unmark", "escape", "unmark", "Unmark", "Take all marks away", True, display="esc",
+        yields=True),
+    Key("agents", "clean", "X", "clean", "Clean up", "List what is marked or selected, then remove it",
+        True, True),
+    Key("agents", "cancel", "x", "cancel", "Cancel", "Cancel the run that it works for (asks first)", True,
+        True),
+    Key("agents", "copy", "y", "copy", "Copy", "Copy its name; of an orphan the command that removes it",
+        True, True),
+    Key("agents", "refresh", "f5", "refresh", "Look again", "Ask for agents and orphans again", False, True),
     Key("text", "up", "up,k", "scroll_up", "Up", "One line up"),
     Key("text", "down", "down,j", "scroll_down", "Down", "One line down"),
     Key("text", "left", "left,h", "scroll_left", "Left", "To the left, where lines are long"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import tempfile
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from engine.settings import Settings
 
 if TYPE_CHECKING:
     from engine.agents.backend import AgentInfo as AgentInfo
-    from engine.agents.backend import Backend, Sample
+    from engine.agents.backend import Backend
     from engine.agents.backend import PoolReport as PoolReport
+    from engine.agents.backend import Sample as Sample
 
 # Two samples take a second; an engine that is slower than this is not waited for.
 _PATIENCE = 4.0
@@ -148,6 +150,31 @@ async def find_orphans(settings: Settings) -> tuple[list[Orphan], list[str]]:
             f"{len(unknown)} of other homes are left out: it cannot be told whether these still exist"
         )
     return sorted(orphans, key=lambda orphan: _age(orphan.agent)), notes
+
+
+async def remove_orphans(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Remove those of these agents that are orphans still, by their remedies; returns which are gone now.
+
+    Raises:
+        UnavailableError: they cannot be asked for, or a remedy does not work.
+    """
+    found, _ = await find_orphans(settings)
+    gone = []
+    for orphan in found:
+        if orphan.agent.name not in names or not orphan.remedy:
+            continue
+        try:
+            ended = await asyncio.create_subprocess_exec(
+                *orphan.remedy, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+            )
+        except OSError as error:
+            raise UnavailableError(f"{orphan.remedy[0]} cannot be started: {error.strerror}") from error
+        _, said = await ended.communicate()
+        if ended.returncode:
+            words = said.decode(errors="replace").strip() or f"exit code {ended.returncode}"
+            raise UnavailableError(f"{orphan.agent.name} could not be removed: {words}")
+        gone.append(orphan.agent.name)
+    return gone
 
 
 async def _ask_each(settings: Settings, ask: Callable[[Backend], Awaitable[None]]) -> list[str]:

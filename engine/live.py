@@ -44,6 +44,14 @@ class KeptAgent:
         return self.attempt.agent
 
 
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The agents of a home: those that are made, or run, or wait for work, and those that were kept."""
+
+    at_work: tuple[AgentInfo, ...] = ()
+    kept: tuple[KeptAgent, ...] = ()
+
+
 class Engine:
     """One engine on one home. Open it with `Engine.open`, use it on the loop that opened it, close it."""
 
@@ -259,15 +267,19 @@ class Engine:
     async def kept_agents(self, ref: str | None = None) -> list[KeptAgent]:
         """Agents that were kept and still exist, of one run or of all, oldest first."""
         run_id = None if ref is None else (await self.history.run(ref)).id
+        return await self._kept(await self._existing_agents(), run_id)
+
+    async def roster(self) -> Roster:
+        """All agents of this home on the backend in use, as they are at this moment.
+
+        Raises:
+            UnavailableError: the backend cannot be asked.
+        """
         there = await self._existing_agents()
-        kept = []
-        for record in await self.history.kept_agents():
-            if (info := there.get(record.agent)) is None or run_id not in (None, record.run_id):
-                continue
-            if record.run_id in self.active:
-                continue
-            kept.append(KeptAgent(record, info.identity.workflow, info.phase.value, info.size_bytes))
-        return kept
+        kept = await self._kept(there)
+        names = {agent.name for agent in kept}
+        at_work = (i for i in there.values() if i.name not in names and i.phase.value != "exited")
+        return Roster(tuple(at_work), tuple(kept))
 
     async def cleanup(self, names: list[str]) -> list[str]:
         """Remove exactly the kept agents of these names; returns those that are gone now.
@@ -303,14 +315,6 @@ class Engine:
         Several watchers of an agent share one stream, and without one there is none.
         """
         return self._parts.services.backend.samples(name)
-
-    async def agents(self) -> list[AgentInfo]:
-        """The agents of this home that exist now, on the backend in use.
-
-        Raises:
-            UnavailableError: the backend cannot be asked.
-        """
-        return list((await self._existing_agents()).values())
 
     async def open_shell(self, name: str, command: str | None = None, *, tty: bool = True) -> Shell:
         """A shell in a kept or running agent, to be run by the caller on a terminal, then closed.
@@ -388,6 +392,16 @@ class Engine:
         if not self._parts.orchestrator.answer(run.id, step, approved=approved, by=by, comment=comment):
             raise UsageError(f"run {run.id}: step {step!r} has its answer already")
         return step
+
+    async def _kept(self, there: Mapping[str, AgentInfo], run_id: str | None = None) -> list[KeptAgent]:
+        kept = []
+        for record in await self.history.kept_agents():
+            if (info := there.get(record.agent)) is None or run_id not in (None, record.run_id):
+                continue
+            if record.run_id in self.active:
+                continue
+            kept.append(KeptAgent(record, info.identity.workflow, info.phase.value, info.size_bytes))
+        return kept
 
     async def _existing_agents(self) -> dict[str, AgentInfo]:
         try:

@@ -11,10 +11,12 @@ from agentainer_tui.client import EngineFacts, Snapshot
 from agentainer_tui.views import row_of_record
 from engine.errors import UsageError
 from engine.events import Event
+from engine.facade import Roster
 from engine.recordings import Recording
 
 if TYPE_CHECKING:
     from engine.facade import Engine, Reader
+    from engine.inventory import Orphan
 
 
 class RecordingClient(EngineClient):
@@ -35,6 +37,10 @@ class RecordingClient(EngineClient):
         runs = [row_of_record(run) for run in await self._engine.history.runs(limit=page)]
         own = tuple(run for run in runs if not run.parent_run or run.id == manifest.run)
         return Snapshot(EngineFacts(f"recording {name}", made, recording=name), (), own)
+
+    async def orphans(self) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
+        """None are looked for: those of this machine have nothing to do with it."""
+        return (), ()
 
     async def events(self) -> AsyncIterator[Sequence[Event]]:
         """Nothing more happens."""
@@ -76,6 +82,9 @@ class _StillEngine:
 
     async def kept_agents(self, ref: str | None = None) -> tuple[Any, ...]:
         return ()
+
+    async def roster(self) -> Roster:
+        return Roster()
 
     async def close(self) -> None:
         await self._recording.close()

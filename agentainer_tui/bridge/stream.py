@@ -28,7 +28,7 @@ class Stream(Generic[Value]):
         self._room = asyncio.Event()  # of the source's loop
         self._pump = asyncio.run_coroutine_threadsafe(self._run(), loop)
 
-    async def batches(self) -> AsyncIterator[Sequence[Value]]:
+    async def batches(self) -> AsyncGenerator[Sequence[Value], None]:
         """What came since the last batch; ends with the source, or raises what ended it."""
         try:
             while True:

@@ -25,7 +25,6 @@ from agentainer_tui.flows.starting import start
 from agentainer_tui.flows.stopping import cancel
 from agentainer_tui.keymap import bindings
 from agentainer_tui.screens.area import AreaScreen
-from agentainer_tui.screens.pools import PoolsDialog
 from agentainer_tui.text import clean, counted, homely, plain
 from agentainer_tui.views import RunRow
 from agentainer_tui.widgets.breadcrumbs import Crumb
@@ -214,8 +213,6 @@ class HomeScreen(AreaScreen):
             return run is not None and run.status.is_terminal
         if action == "cancel":
             return run is not None and not run.status.is_terminal
-        if action == "pools":
-            return self.app.facts is not None
         if action == "answer":
             return run is not None and bool(self.feed.gates(run.id))
         return True
@@ -245,10 +242,6 @@ class HomeScreen(AreaScreen):
         """Clean up after the selected run, or after all of the selected workflow's."""
         run = self.runs.run if self.runs.has_focus else None
         self.app.command(clean_up(self.app, run.id if run is not None else None))
-
-    def action_pools(self) -> None:
-        """Show the warm pools."""
-        self.app.push_screen(PoolsDialog(self.app.client.pools))
 
     def on_descendant_focus(self) -> None:
         """Which run the keys act on depends on the focused pane."""

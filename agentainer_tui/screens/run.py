@@ -16,6 +16,7 @@ from agentainer_tui.areas import RUN
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.flows.answering import answer
 from agentainer_tui.flows.cleaning import clean_up
+from agentainer_tui.flows.entering import enter_step
 from agentainer_tui.flows.exporting import export
 from agentainer_tui.flows.retrying import retry
 from agentainer_tui.flows.stopping import cancel
@@ -51,6 +52,8 @@ class RunScreen(Travelling):
         # How the logs were opened: as they are, or as they were at a moment that can be moved.
         self._logs_are_past = False
         self._past_log: LogUntil | None = None
+        # Where the cursor is to go as soon as the run is known.
+        self._wanted: RowKey | None = None
 
     def compose_body(self) -> Iterable[Widget]:
         """Title and two panes."""
@@ -133,8 +136,21 @@ class RunScreen(Travelling):
             self.steps.tick()
             self.details.tick()
 
+    def go_to(self, step_id: str, item: int | None = None) -> None:
+        """Put the cursor on a step or item, now or as soon as the run is known; "" leaves it where it is."""
+        if step_id:
+            self._wanted = RowKey(step_id, item)
+            self._guided = False
+            if self.is_mounted:
+                self.show()
+
     def _guide(self, view: RunView) -> None:
-        """Move the cursor to what runs or failed, unless someone moved it by hand."""
+        """Move the cursor to where it was sent, else to what runs or failed, unless it was moved by hand."""
+        if self._wanted is not None:
+            aim, self._wanted = self._wanted, None
+            if aim.item is not None:
+                self.steps.unfold(aim.step_id, True)
+            self.steps.select(aim)
         if not self._guided:
             return
         over = view.status.is_terminal
@@ -246,6 +262,12 @@ class RunScreen(Travelling):
             self.app.leave_run()
         else:
             self.app.open_run(view.parent.run_id)
+
+    def action_shell(self) -> None:
+        """A shell in the agent of the selected step or item."""
+        step, item = self.steps.selected()
+        if step is not None:
+            self.app.command(enter_step(self.app, step, item))
 
     def action_clean(self) -> None:
         """Clean up after this run."""

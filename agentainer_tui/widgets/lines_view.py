@@ -20,11 +20,6 @@ from agentainer_tui.widgets.ink import Inked
 _SIDEWAYS = 8
 
 
-def line(text: str, ink: str = "text") -> Line:
-    """A line in one ink."""
-    return ((text, ink),)
-
-
 class LinesView(Inked, can_focus=True):
     """Lines of safe text. With `wrap`, long ones are folded at the width; else they scroll sideways."""
 

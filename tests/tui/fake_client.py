@@ -20,11 +20,15 @@ from engine.agents.backend import PoolReport
 from engine.errors import AgentainerError
 from engine.events import Event, EventType
 from engine.facade import KeptAgent
+from tests.tui.fake_agents import FakeAgents
 from tests.tui.fake_files import FakeFiles
 from tests.tui.fake_history import FakeHistory
 from tests.tui.story import Story
 
-COMMANDS = ("run", "retry", "cancel", "cleanup", "answer_gate", "delete_runs", "export_run")
+COMMANDS = (
+    *("run", "retry", "cancel", "cleanup", "answer_gate", "delete_runs", "export_run"),
+    *("open_shell", "remove_orphans"),
+)
 FACTS = EngineFacts("local processes", "redis 7.0 of our own")
 
 
@@ -97,7 +101,7 @@ class FakeLog:
         pass
 
 
-class FakeClient(FakeFiles, FakeHistory):
+class FakeClient(FakeAgents, FakeFiles, FakeHistory):
     """`calls` holds every command, `refuse` the error that the next one meets."""
 
     def __init__(
@@ -114,7 +118,6 @@ class FakeClient(FakeFiles, FakeHistory):
         self.broken = broken
         self.calls: list[tuple[Any, ...]] = []
         self.refuse: Exception | None = None
-        self.kept: list[KeptAgent] = []
         self.reports: list[PoolReport] = []
         self.agents: dict[str, Mapping[str, Any]] = {}
         self.logs: dict[tuple[str, int | None, int], FakeLog] = {}

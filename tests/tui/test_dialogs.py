@@ -192,7 +192,7 @@ async def test_cleanup_lists_what_goes_and_removes_only_what_it_listed() -> None
         assert "send, try 2, 2.0 MiB" in text
         client.kept.append(kept("agent-three"))  # kept only after the list was made
         await pilot.press("right", "enter")
-        await until_seen(pilot, "2 agents removed.")
+        await until_seen(pilot, "2 agents removed, 2.0 MiB of disk")
         assert commands(client) == [("cleanup", ("agent-one", "agent-two"))]
         assert [agent.name for agent in client.kept] == ["agent-three"]
 

@@ -227,5 +227,5 @@ async def test_leaving_a_stream_ends_its_source(other_loop: asyncio.AbstractEven
 
     batches = Stream(other_loop, forever).batches()
     assert list(await anext(aiter(batches))) == [1]
-    await batches.aclose()  # type: ignore[attr-defined]
+    await batches.aclose()
     await asyncio.wait_for(asyncio.wrap_future(ended), 10)

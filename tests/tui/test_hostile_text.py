@@ -7,13 +7,14 @@ from rich.cells import cell_len
 
 from agentainer_tui.client import WorkflowEntry
 from agentainer_tui.inspector.entries import fold
+from agentainer_tui.lines import line
 from agentainer_tui.log_source import LogLine
 from agentainer_tui.screens.answer import AnswerDialog
 from agentainer_tui.screens.cleanup import CleanupDialog
 from agentainer_tui.screens.params_form import ParamsForm
 from agentainer_tui.screens.retry import RetryDialog
 from agentainer_tui.text import ago, brief, clean, clean_output, duration, fit, plain
-from agentainer_tui.widgets.lines_view import line, plain_line
+from agentainer_tui.widgets.lines_view import plain_line
 from agentainer_tui.widgets.step_list import RowKey
 from engine.errors import Problem, UsageError
 from engine.facade import ParamSpec

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agentainer_tui.estimate import Usual
 from agentainer_tui.history_rows import HistoryRow
 from agentainer_tui.log_source import LogSource
 from agentainer_tui.views import RunRow
@@ -276,6 +277,12 @@ class Client(Protocol):
 
     async def last_completed(self, workflow: str, before: int) -> RunRow | None:
         """The newest completed run of a workflow whose `seq` is less than `before`, None if there is none."""
+        ...
+
+    # -- what lies ahead ------------------------------------------------------------------------------
+
+    async def usual_times(self, workflow: str, *, before: int | None) -> Usual:
+        """How long a workflow and its steps usually take, by its runs that are older than the `seq`."""
         ...
 
     async def close(self) -> None:

@@ -37,6 +37,13 @@ class LaneCell(NamedTuple):
     bus: int
 
 
+class Bus(NamedTuple):
+    """The keys that a lane comes from, and those that it leads to."""
+
+    sources: tuple[Hashable, ...]
+    targets: tuple[Hashable, ...]
+
+
 BLANK = LaneCell(0, 0)
 
 
@@ -46,12 +53,12 @@ class Lanes:
 
     Attributes:
         rows: of each row the cells, without blanks at the end.
-        buses: of each bus the keys of its sources, by the number that cells have.
+        buses: what each collects from and serves, by the number that cells have.
         width: cells of the widest row.
     """
 
     rows: tuple[tuple[LaneCell, ...], ...] = ()
-    buses: tuple[tuple[Hashable, ...], ...] = ()
+    buses: tuple[Bus, ...] = ()
     width: int = 0
 
 
@@ -59,7 +66,7 @@ class Lanes:
 class _Bus:
     number: int
     sources: tuple[Hashable, ...]
-    targets: int = 0
+    targets: list[Hashable] = field(default_factory=list)
     last: int = 0
     column: int | None = None
 
@@ -118,7 +125,7 @@ class _Layout:
                 self._buses.append(bus)
                 for source in sources:
                     self._out.setdefault(source, []).append(bus)
-            bus.targets += 1
+            bus.targets.append(key)
             bus.last = place
             self._in[key] = bus
 
@@ -137,7 +144,8 @@ class _Layout:
                 self._above = None
             rows.append(row.freeze())
         width = max(map(len, rows), default=0)
-        return Lanes(tuple(rows), tuple(bus.sources for bus in self._buses), width)
+        buses = tuple(Bus(bus.sources, tuple(bus.targets)) for bus in self._buses)
+        return Lanes(tuple(rows), buses, width)
 
     def _draw(self, place: int, key: Hashable, row: _Row) -> None:
         bus = self._in.get(key)
@@ -204,7 +212,7 @@ class _Layout:
         ]
         if bus is None or bus.column is None:
             return self._root(free, goes_on)
-        if bus.targets == 1:
+        if len(bus.targets) == 1:
             left = next((at for at in free if at < bus.column), None)
             if len(bus.sources) == 1 or left is None:
                 return bus.column if bus.column != self._bundle else free[0]

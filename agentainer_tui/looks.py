@@ -59,6 +59,12 @@ class Glyphs:
     marked: str
     rewind: str
     knob: str
+    bar_ghost: str
+    critical: str
+    # Lines from the middle of a cell, by their directions: 1 up, 2 down, 4 left, 8 right, added up.
+    lines: str
+    bundle: str
+    arrows: str  # up, down, left, right
 
     def of(self, status: str) -> str:
         """The sign of a status."""
@@ -70,11 +76,13 @@ class Glyphs:
 
 
 UNICODE = Glyphs(
-    False, "▌", "▸", "▾", "◆", "▲", "━", "╸", "╺", "╌", "┊", "×", "·", "…", "└", "›", "→", "■", "⏪", "●"
-)
+    False, "▌", "▸", "▾", "◆", "▲", "━", "╸", "╺", "╌", "┊", "×", "·", "…", "└", "›", "→", "■", "⏪", "●",
+    "┄", "◂", " ╵╷│╴╯╮┤╶╰╭├─┴┬┼", "┊", "▴▾◂▸",
+)  # fmt: skip
 ASCII = Glyphs(
-    True, "|", ">", "v", "*", "!", "=", "=", "=", "-", ":", "x", "-", "~", "`", ">", ">", "#", "<<", "O"
-)
+    True, "|", ">", "v", "*", "!", "=", "=", "=", "-", ":", "x", "-", "~", "`", ">", ">", "#", "<<", "O",
+    ".", "<", " '.|-'.|-`.|-+++", ":", "^v<>",
+)  # fmt: skip
 
 
 def choose_glyphs(encoding: str | None = None, term: str | None = None) -> Glyphs:

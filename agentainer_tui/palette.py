@@ -61,10 +61,12 @@ class DashboardCommands(Provider):
         for key in KEYS:
             if not key.palette or key.scope not in scopes:
                 continue
-            if self._app.is_recording and key.action.partition("(")[0] in CHANGING:
+            action = key.action.removeprefix("screen.")
+            name = action.partition("(")[0]
+            if self._app.is_recording and name in CHANGING:
                 continue
-            if screen.check_action(key.action.partition("(")[0], ()):
-                call = partial(self.app.run_action, key.action, screen if key.scope != "app" else self.app)
+            if screen.check_action(name, ()):
+                call = partial(self.app.run_action, action, screen if key.scope != "app" else self.app)
                 yield Command(key.label, f"{key.help}: {key_text(key)}", call)
 
     def _workflows(self) -> Iterator[Command]:

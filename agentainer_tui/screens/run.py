@@ -24,23 +24,24 @@ from agentainer_tui.keymap import bindings
 from agentainer_tui.log_merge import MergedLog
 from agentainer_tui.log_source import LogSource
 from agentainer_tui.log_until import LogUntil
-from agentainer_tui.screens.travelling import Travelling
+from agentainer_tui.screens.watching import Watching
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.details_pane import DetailsPane
 from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.run_title import RunTitle
 from agentainer_tui.widgets.scrubber import Scrubber
-from agentainer_tui.widgets.step_list import RowKey, StepList
+from agentainer_tui.widgets.step_list import RowKey
+from agentainer_tui.widgets.steps_pane import StepsPane
 from engine.events import StepStatus
 
 
-class RunScreen(Travelling):
+class RunScreen(Watching):
     """Steps above (or left), details below (or right)."""
 
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run")]
-    SCOPES = ("run", "scrubber", "list", "text", "log", "tree", "search", "app")
+    SCOPES = ("run", "scrubber", "steps", "list", "text", "log", "tree", "search", "app")
     AUTO_FOCUS = "#steps"
     AREA: ClassVar[str] = RUN
 
@@ -60,25 +61,18 @@ class RunScreen(Travelling):
         yield RunTitle(now=self.now)
         yield Scrubber(id="scrubber")
         with Horizontal(id="panes"):
-            yield StepList(id="steps", now=self.now)
+            yield StepsPane(id="steps-pane", now=self.now)
             yield DetailsPane(id="details", now=self.now)
 
     def on_mount(self) -> None:
         """Read the run if it is not known yet."""
         self.feed.open(self.run_id)
-        self.steps.border_title = "Steps"
-        self.steps.empty = ("Reading the run…",)
         if self.live_view is None:
             self.app.load_view(self.run_id)
 
     def on_unmount(self) -> None:
         """The view is not needed any more."""
         self.feed.close(self.run_id)
-
-    @property
-    def steps(self) -> StepList:
-        """The steps."""
-        return self.query_one("#steps", StepList)
 
     @property
     def details(self) -> DetailsPane:
@@ -107,8 +101,9 @@ class RunScreen(Travelling):
         view = self.view
         if view is None:
             return
-        self.query_one(RunTitle).show(view)
         self.steps.show(view)
+        self.look_ahead(view)
+        self.query_one(RunTitle).show(view)
         self._guide(view)
         self._show_selection()
 
@@ -121,7 +116,7 @@ class RunScreen(Travelling):
         # The footer is built anew by every refresh of the bindings, so that is done only for a reason.
         offered = (
             self._is_over,
-            step is not None and bool(step.items),
+            self.steps.can_fold(),
             bool(self.feed.gates(self.run_id)),
         )
         if offered != self._offered:
@@ -132,8 +127,9 @@ class RunScreen(Travelling):
         """Bars and durations grow while the run does."""
         view = self.view
         if self.frame is None and view is not None and not view.status.is_terminal:
-            self.query_one(RunTitle).refresh()
             self.steps.tick()
+            self.look_ahead(view)
+            self.query_one(RunTitle).refresh()
             self.details.tick()
 
     def go_to(self, step_id: str, item: int | None = None) -> None:
@@ -216,8 +212,7 @@ class RunScreen(Travelling):
         if action == "parent":
             return self.view is not None and self.view.parent is not None
         if action == "fold":
-            step, _ = self.steps.selected()
-            return self.details.has_focus_within or (step is not None and bool(step.items))
+            return self.details.has_focus_within or self.steps.can_fold()
         return True
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,10 +30,10 @@ class TimeScale:
     width: int
 
     @classmethod
-    def of(cls, view: RunView, now: float, width: int) -> TimeScale:
-        """The axis of a run: exact once it is over, with some room ahead while it runs."""
+    def of(cls, view: RunView, now: float, width: int, until: float | None = None) -> TimeScale:
+        """The axis of a run: exact once it is over, with room ahead while it runs (to its expected end)."""
         begin = view.begun_at if view.begun_at is not None else now
-        end = view.finished_at if view.finished_at is not None else now
+        end = view.finished_at if view.finished_at is not None else max(now, until or now)
         length = max(0.1, end - begin)
         labels = max(1, width // _LABEL_ROOM)
         step = next((step for step in _STEPS if length / step <= labels), length / labels)
@@ -72,12 +72,16 @@ def _tick_label(moment: float, step: float) -> str:
 
 
 class Span(NamedTuple):
-    """A stretch of time in one style; light ones are waiting (for an agent, between tries)."""
+    """A stretch of time in one style.
+
+    Light ones are waiting (for an agent, between tries); ghosts are what is expected.
+    """
 
     begin: float
     end: float
     ink: str
     light: bool
+    ghost: bool = False
 
 
 def spans_of(node: StepView | ItemView, now: float) -> list[Span]:
@@ -118,7 +122,14 @@ def draw_bar(
     """Add a bar of exactly `scale.width` cells to a row, with the note where the bar leaves room."""
     cells, first, last = _paint(spans, scale, glyphs)
     note = clean(beside.text, limit=4 * scale.width)
-    note_at, size = _place_note(cell_len(note), first, last, scale.width)
+    if all(span.ghost for span in spans):
+        note_at, size = 0, min(cell_len(note), scale.width)
+    else:
+        note_at, size = _place_note(cell_len(note), first, last, scale.width)
+    for place in (note_at - 1, note_at + size):
+        # What is expected stands behind the words, with a blank between.
+        if size and 0 <= place < scale.width and not first <= place < last:
+            cells[place] = None
     place = 0
     while place < scale.width:
         if size and place == note_at:
@@ -148,23 +159,32 @@ def _paint(
             begin, end = (begin, begin + 1) if begin < 2 * scale.width else (begin - 1, begin)
         halves[begin:end] = [span] * (end - begin)
     cells: list[tuple[str, str] | None] = []
-    for left, right in zip(halves[::2], halves[1::2], strict=True):
+    for left, right in _pairs(halves):
         cells.append(_cell(left, right, glyphs))
-    filled = [place for place, cell in enumerate(cells) if cell is not None]
+    solid = [not all(half is None or half.ghost for half in pair) for pair in _pairs(halves)]
+    filled = [place for place, is_solid in enumerate(solid) if is_solid]
     return (cells, filled[0], filled[-1] + 1) if filled else (cells, 0, 0)
 
 
+def _pairs(halves: Sequence[Span | None]) -> Iterator[tuple[Span | None, Span | None]]:
+    return zip(halves[::2], halves[1::2], strict=True)
+
+
 def _cell(left: Span | None, right: Span | None, glyphs: Glyphs) -> tuple[str, str] | None:
-    heavy_left = left is not None and not left.light
-    heavy_right = right is not None and not right.light
+    heavy_left = left is not None and not left.light and not left.ghost
+    heavy_right = right is not None and not right.light and not right.ghost
     if heavy_left and heavy_right and right is not None:
         return glyphs.bar, right.ink
     if heavy_left and left is not None:
         return glyphs.bar_left, left.ink
     if heavy_right and right is not None:
         return glyphs.bar_right, right.ink
-    light = left or right
-    return (glyphs.bar_light, light.ink) if light is not None else None
+    light = right if left is None or left.ghost else left
+    if light is None:
+        light = left
+    if light is None:
+        return None
+    return glyphs.bar_ghost if light.ghost else glyphs.bar_light, light.ink
 
 
 def _place_note(size: int, first: int, last: int, width: int) -> tuple[int, int]:

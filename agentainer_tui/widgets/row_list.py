@@ -99,6 +99,10 @@ class RowList(Inked, can_focus=True):
         """The key under the cursor, None in an empty list."""
         return self._keys[self._cursor] if self._cursor < len(self._keys) else None
 
+    def place_of(self, key: Hashable) -> int | None:
+        """Where a key stands, None if no row has it."""
+        return self._places.get(key)
+
     def select(self, key: Hashable) -> bool:
         """Move the cursor to a key; False if there is no such row."""
         place = self._places.get(key)
@@ -135,6 +139,8 @@ class RowList(Inked, can_focus=True):
         self.refresh_lines(place + self.HEADER)
 
     def _show_cursor(self) -> None:
+        if not self.size.height:
+            return  # not laid out yet; its size comes, and then this again
         room = max(1, self.size.height - self.HEADER)
         top = self.scroll_offset.y
         if self._cursor < top:

@@ -1,286 +1,460 @@
-"""The steps of a run as rows: status, name, a bar on the shared time axis, and why it waits."""
+"""The steps of a run as one canvas: the graph as lanes, and in each row a bar on the shared time axis."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import ClassVar
 
-from rich.cells import cell_len
+from textual import events
 from textual.binding import BindingType
+from textual.message import Message
 
-from agentainer_tui.explain import SECTIONS, look_of
+from agentainer_tui.estimate import NOTHING_USUAL, Forecast, SteadyEnd, Usual, forecast
 from agentainer_tui.keymap import bindings
-from agentainer_tui.looks import WORD_WIDTH
-from agentainer_tui.text import brief, clean, duration
-from agentainer_tui.views import ItemView, RunView, StepView, elapsed
-from agentainer_tui.widgets.gantt import TimeScale, draw_bar, note_of, spans_of
+from agentainer_tui.lanes import Lanes, lay_out
+from agentainer_tui.loads import Meter
+from agentainer_tui.step_rows import (
+    FoldedKey,
+    GridKey,
+    Key,
+    Rows,
+    Section,
+    TallyKey,
+    Wanted,
+    members,
+    next_failed,
+    rows_of,
+    shape_of,
+    siblings_of,
+)
+from agentainer_tui.step_rows import RowKey as RowKey
+from agentainer_tui.views import ItemView, RunView, StepView
+from agentainer_tui.widgets import step_drawing
+from agentainer_tui.widgets.gantt import TimeScale
 from agentainer_tui.widgets.ink import Row
 from agentainer_tui.widgets.row_list import RowList
+from agentainer_tui.widgets.step_drawing import LIVE, Columns, Sight, find
 from engine.events import StepStatus
 
-_LIVE = (StepStatus.RUNNING, StepStatus.RETRYING)
-# So many items are shown without being asked for.
-_FEW = 16
-
-
-class RowKey(NamedTuple):
-    """A step, or with `item` one of its items."""
-
-    step_id: str
-    item: int | None = None
-
-
-class Section(NamedTuple):
-    """The line above the steps of a role."""
-
-    role: str
-
-
-class Columns(NamedTuple):
-    """The widths of a row's columns; 0 leaves one out."""
-
-    name: int
-    kind: int
-    word: int
-    bar: int
-    tries: int
-    took: int
+# Seconds between two looks ahead while a run goes on.
+_AHEAD = 1.0
+# An agent that has run so many seconds is worth watching; so many are watched at once.
+_SETTLED = 1.0
+_WATCHED = 16
+# A list narrower than this has no room for lanes.
+_LANES_FROM = 40
 
 
 class StepList(RowList, inherit_bindings=False):
-    """All steps of one run. Items of a step are hidden until it is unfolded; hidden ones cost nothing."""
+    """All steps of one run. What is folded away costs nothing; nothing costs more for being long."""
 
     # The footer of a run has more to say than how to move in a list.
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list", quiet=True)]
     HEADER = 1
 
+    class Scrolled(Message):
+        """Other rows are to be seen now."""
+
     def __init__(self, *, id: str | None = None, now: Callable[[], float] = time.time) -> None:
         super().__init__(id=id, empty=("No steps yet.",))
         self.view: RunView | None = None
+        self.forecast = Forecast()
+        self.usage: dict[RowKey, Meter] = {}
         self._now = now
-        self._unfolded: set[str] = set()
-        self._seen: set[str] = set()
+        self._usual: Usual = NOTHING_USUAL
+        self._looked_ahead = 0.0
+        self._steady = SteadyEnd()
+        self._wanted = Wanted({})
+        self._rows = Rows(())
+        self._lanes: Lanes | None = None
         self._shape: object = None
         self._drawn_scale: TimeScale | None = None
         self._depths: dict[str, int] = {}
+        self._groups: Mapping[str, Sequence[str]] = {}
         self._name_width = 0
+        self._folds = False
+        self._column = 0  # in a line of a grid
 
     # -- data -----------------------------------------------------------------------------------------
 
     def show(self, view: RunView) -> None:
-        """Take a newer view of the run; rows are rebuilt only when their number changed."""
+        """Take a newer view of the run; rows are rebuilt only when they are others."""
         old, self.view = self.view, view
-        self._unfold_small(view)
-        items = tuple((step.id, len(step.items)) for step in view.steps.values() if step.items)
-        shape = (tuple(view.steps), items, frozenset(self._unfolded))
+        over = old is not None and old.status is not view.status
+        if old is None or over or abs(self._now() - self._looked_ahead) >= _AHEAD:
+            self._look_ahead(view)
+        shape = shape_of(view, self._wanted)
         if old is None or shape != self._shape:
             self._shape = shape
-            self._depths = _depths(view)
-            self._name_width = max(map(_width_of, view.steps.values()), default=0)
-            self.set_keys(self._rows(view))
+            self._arrange(view)
         else:
             self._redraw_changed(old, view)
 
-    def _unfold_small(self, view: RunView) -> None:
-        """Show the items of a step when they come up, once, if they are few."""
-        for step in view.steps.values():
-            if step.items and step.id not in self._seen:
-                self._seen.add(step.id)
-                if len(step.items) <= _FEW:
-                    self._unfolded.add(step.id)
+    def expect(self, usual: Usual) -> None:
+        """Take how long this workflow usually takes."""
+        self._usual = usual
+        if self.view is not None:
+            self._look_ahead(self.view)
+            self.refresh()
+
+    def measure(self, key: RowKey, usage: Meter) -> None:
+        """Take what a running step or item uses."""
+        self.usage[key] = usage
+        self.refresh_keys([key])
+
+    def visible_agents(self) -> dict[RowKey, str]:
+        """The agents of the rows on screen that have been running for a while, where their use is shown."""
+        view, now = self.view, self._now()
+        found: dict[RowKey, str] = {}
+        if view is None or view.status.is_terminal or not self._columns(self.inner_width).usage:
+            return found
+        for key in self.visible_keys():
+            step, item = find(view, key) if isinstance(key, RowKey) else (None, None)
+            node = item if item is not None else step
+            if node is None or not node.attempts or node.status is not StepStatus.RUNNING:
+                continue
+            last = node.attempts[-1]
+            begun = last.started_at if last.finished_at is None else None
+            if last.agent and begun is not None and now - begun >= _SETTLED and isinstance(key, RowKey):
+                found[key] = last.agent
+        return dict(islice(found.items(), _WATCHED))
+
+    def _look_ahead(self, view: RunView) -> None:
+        now = self._now()
+        self._looked_ahead = now
+        found = forecast(view, self._usual, now)
+        self.forecast = replace(found, end=self._steady.take(found.end, now))
+
+    def _arrange(self, view: RunView) -> None:
+        """Work out the rows, and the lanes beside them."""
+        self._groups = members(view)
+        self._depths = _depths(view)
+        self._name_width = max(map(step_drawing.name_width, view.steps.values()), default=0)
+        self._folds = bool(self._groups) or any(
+            step.items or step.type in ("map", "parallel") for step in view.steps.values()
+        )
+        self._rows = rows_of(view, self._wanted)
+        self._lay_out()
+        if self.filter_bar is not None:
+            self.filter_bar.count(self._rows.found, self._rows.total)
+        self.set_keys(list(self._rows.keys))
+
+    def _lay_out(self) -> None:
+        nodes, width = self._rows.nodes, self.inner_width
+        has_lanes = bool(nodes) and width >= _LANES_FROM
+        self._lanes = lay_out(nodes, step_drawing.most_lanes(width)) if has_lanes else None
 
     def tick(self) -> None:
         """Time went on: bars, counters and countdowns of what runs are drawn again."""
         view = self.view
-        if view is not None and not view.status.is_terminal:
-            self._redraw(view, lambda node: node.status in _LIVE)
+        if view is None or view.status.is_terminal:
+            return
+        if abs(self._now() - self._looked_ahead) >= _AHEAD:
+            before = self.forecast
+            self._look_ahead(view)
+            if before.path != self.forecast.path:
+                self.refresh()
+                return
+        self._redraw(lambda key, old, new: new is not None and new.status in LIVE, None)
 
     def _redraw_changed(self, old: RunView, new: RunView) -> None:
-        """Draw what differs; views share what did not change, so that is a look at identities."""
+        """Draw the visible rows that differ; views share what did not change."""
         if old.status is not new.status:
             self.refresh()
             return
-        unchanged = {id(step) for step in old.steps.values()}
-        for step in old.steps.values():
-            if step.id in self._unfolded:
-                unchanged.update(map(id, step.items))
-        # What waits may wait for something else by now, without having changed itself.
-        self._redraw(new, lambda node: id(node) not in unchanged or node.status is StepStatus.PENDING)
 
-    def _redraw(self, view: RunView, wanted: Callable[[StepView | ItemView], bool]) -> None:
+        # What waits may wait for something else by now, without having changed itself.
+        def differs(key: Key, before: StepView | ItemView | None, after: StepView | ItemView | None) -> bool:
+            pending = after is not None and after.status is StepStatus.PENDING
+            return before is not after or pending or self._lanes_differ(key, old, new)
+
+        self._redraw(differs, old)
+
+    def _redraw(
+        self,
+        wanted: Callable[[Key, StepView | ItemView | None, StepView | ItemView | None], bool],
+        old: RunView | None,
+    ) -> None:
         """Draw the visible rows that are `wanted`; all of them if the time axis has moved."""
+        view = self.view
+        if view is None:
+            return
         scale = self._scale(view)
         if scale != self._drawn_scale:
             self._drawn_scale = scale
             self.refresh()
             return
-        keys = []
+        keys: list[Hashable] = []
         for key in self.visible_keys():
-            step, item = self._find(view, key) if isinstance(key, RowKey) else (None, None)
-            node = item if item is not None else step
-            if node is not None and wanted(node):
-                keys.append(key)
+            if isinstance(key, GridKey):
+                if old is not None and self._grid_differs(key, old, view):
+                    keys.append(key)
+            elif isinstance(key, RowKey | FoldedKey | TallyKey):
+                step, item = find(view, key)
+                old_step, old_item = find(old, key) if old is not None else (None, None)
+                after, before = (item, old_item) if item is not None else (step, old_step)
+                if wanted(key, before, after):
+                    keys.append(key)
         self.refresh_keys(keys)
 
-    def _scale(self, view: RunView) -> TimeScale:
-        return TimeScale.of(view, self._now(), self._columns(self.inner_width).bar)
+    def _grid_differs(self, key: GridKey, old: RunView, new: RunView) -> bool:
+        before, after = old.steps.get(key.step_id), new.steps.get(key.step_id)
+        if before is after or before is None or after is None:
+            return before is not after
+        end = key.first + self._wanted.grid
+        pairs = zip(before.items[key.first : end], after.items[key.first : end], strict=False)
+        return any(one is not other for one, other in pairs)
+
+    def _lanes_differ(self, key: Key, old: RunView, new: RunView) -> bool:
+        """Whether a lane beside a row has another colour now."""
+        lanes, place = self._lanes, self.place_of(key)
+        if lanes is None or place is None or place >= len(lanes.rows):
+            return False
+        buses = {cell.bus for cell in lanes.rows[place] if cell.directions and cell.bus >= 0}
+        return any(
+            step_drawing.bus_ink(old, self.forecast, lanes, bus)
+            != step_drawing.bus_ink(new, self.forecast, lanes, bus)
+            for bus in buses
+        )
+
+    # -- selection ------------------------------------------------------------------------------------
 
     def selected(self) -> tuple[StepView | None, ItemView | None]:
         """The step (and item) under the cursor."""
-        key = self.key
-        if self.view is None or not isinstance(key, RowKey):
+        key, view = self.key, self.view
+        if view is None:
             return None, None
-        return self._find(self.view, key)
+        if isinstance(key, GridKey):
+            step = view.steps.get(key.step_id)
+            items = step.items[key.first : key.first + self._wanted.grid] if step is not None else ()
+            return step, items[min(self._column, len(items) - 1)] if items else None
+        return find(view, key)
+
+    def select(self, key: Hashable) -> bool:
+        """Move the cursor to a step or item, in a grid too; False if no row shows it."""
+        if super().select(key):
+            return True
+        if not isinstance(key, RowKey) or key.item is None:
+            return False
+        first = key.item - key.item % self._wanted.grid
+        if not super().select(GridKey(key.step_id, first)):
+            return False
+        self._to_column(key.item - first, by_hand=False)
+        return True
+
+    def reveal(self, key: RowKey) -> bool:
+        """Unfold what hides a step or item, and move the cursor there."""
+        view = self.view
+        if view is None or key.step_id not in view.steps:
+            return False
+        if self.select(key):
+            return True
+        opened = dict(self._wanted.open)
+        step: StepView | None = view.steps[key.step_id]
+        if key.item is not None:
+            opened[key.step_id] = True
+        while step is not None:
+            step = view.steps.get(step.parent or "")
+            if step is not None:
+                opened[step.id] = True
+        self._want(replace(self._wanted, open=opened))
+        return self.select(key)
+
+    def can_select(self, place: int) -> bool:
+        """The cursor skips the lines above sections and grids."""
+        return not isinstance(self.keys[place], Section | TallyKey)
+
+    def _to_column(self, column: int, *, by_hand: bool = True) -> None:
+        if column != self._column:
+            self._column = column
+            self.refresh_keys([self.key])
+            self.post_message(self.Moved(self, self.key, by_hand=by_hand))
+
+    # -- what is shown --------------------------------------------------------------------------------
+
+    @property
+    def wanted(self) -> Wanted:
+        """What a person wants to see."""
+        return self._wanted
+
+    def _want(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        if self.view is not None:
+            self.show(self.view)
+
+    def search(self, matches: Callable[[str], bool] | None) -> None:
+        """Show only the steps and items that match; None shows all."""
+        step, item = self.selected()
+        self._want(replace(self._wanted, matches=matches))
+        if step is not None:
+            self.select(RowKey(step.id, item.index if item is not None else None))
+
+    def is_unfolded(self, step: StepView) -> bool | None:
+        """Whether what is in a step is shown; None if nothing is in it."""
+        if step.items:
+            return self._wanted.shows(step)
+        if step.id in self._groups and self._rows.nodes:
+            return self._wanted.open.get(step.id, True)
+        return None
 
     def unfold(self, step_id: str, shown: bool) -> None:
-        """Show or hide the items of a step."""
-        view = self.view
-        if view is None or (step_id in self._unfolded) == shown:
-            return
-        (self._unfolded.add if shown else self._unfolded.discard)(step_id)
-        self._shape = None
-        self.show(view)
+        """Show or hide the items or members of a step."""
+        self._want(replace(self._wanted, open={**self._wanted.open, step_id: shown}))
         if not shown:
             self.select(RowKey(step_id))
 
-    def toggle(self) -> None:
-        """Fold or unfold the step under the cursor (of an item: its step)."""
+    def can_fold(self) -> bool:
+        """Whether there is something to fold or unfold at the cursor."""
         step, _ = self.selected()
-        if step is not None and step.items:
-            self.unfold(step.id, step.id not in self._unfolded)
+        if step is None or self.view is None or self._wanted.matches is not None:
+            return False
+        if isinstance(self.key, FoldedKey) or self.is_unfolded(step) is not None:
+            return True
+        return step.parent is not None or bool(siblings_of(self.view, step.id))
 
-    def can_select(self, place: int) -> bool:
-        """The cursor skips the lines above sections."""
-        return isinstance(self.keys[place], RowKey)
+    def toggle(self) -> None:
+        """Fold or unfold at the cursor: items, members, or the finished siblings of a step."""
+        step, _ = self.selected()
+        view = self.view
+        if step is None or view is None or self._wanted.matches is not None:
+            return
+        shown = self.is_unfolded(step)
+        siblings = siblings_of(view, step.id)
+        if isinstance(self.key, FoldedKey) or (shown is None and siblings):
+            folded = self._wanted.folded.symmetric_difference(siblings)
+            self._want(replace(self._wanted, folded=folded))
+            self.select(RowKey(step.id))
+            self.select(FoldedKey(siblings[0], len(siblings)) if siblings else None)
+        elif shown is not None:
+            self.unfold(step.id, not shown)
+        elif step.parent is not None:
+            self.unfold(step.parent, False)
 
-    def _rows(self, view: RunView) -> list[RowKey | Section]:
-        rows: list[RowKey | Section] = []
-        role = "main"
-        for step_id, step in view.steps.items():
-            if step.role != role:
-                role = step.role
-                rows.append(Section(role))
-            rows.append(RowKey(step_id))
-            if step_id in self._unfolded:
-                rows += [RowKey(step_id, index) for index in range(len(step.items))]
-        return rows
+    def toggle_finished(self) -> None:
+        """Make one row each of all finished siblings, or show them again."""
+        self._want(replace(self._wanted, fold_all=not self._wanted.fold_all, folded=frozenset()))
 
-    @staticmethod
-    def _find(view: RunView, key: RowKey) -> tuple[StepView | None, ItemView | None]:
-        step = view.steps.get(key.step_id)
-        if step is None or key.item is None or key.item >= len(step.items):
-            return step, None
-        return step, step.items[key.item]
+    def toggle_failed_first(self) -> None:
+        """Order by status, what failed first; or by the graph again."""
+        self._want(replace(self._wanted, failed_first=not self._wanted.failed_first))
+
+    def to_failed(self, by: int) -> bool:
+        """To the next step or item that failed, or the one before; False if none did."""
+        view = self.view
+        step, item = self.selected()
+        here = RowKey(step.id, item.index if item is not None else None) if step is not None else None
+        found = next_failed(view, self._rows.keys, here, by) if view is not None else None
+        if found is None:
+            return False
+        if self.reveal(found):
+            self.post_message(self.Moved(self, self.key, by_hand=True))
+        return True
 
     # -- drawing --------------------------------------------------------------------------------------
 
     def _columns(self, width: int) -> Columns:
-        took, tries, word = 7, 3 if width >= 70 else 0, WORD_WIDTH if width >= 48 else 0
-        kind = 9 if width >= 130 else 0
-        used = 5 + (word + 1) + (tries + 1 if tries else 0) + took + 1 + (kind + 1 if kind else 0)
-        room = max(8, width - used)
-        widest = min(48, max(30, width // 3))
-        name = max(8, min(self._name_width + 2, widest, room if width < 48 else room // 2))
-        bar = room - name - 1
-        return Columns(name, kind, word, bar if bar >= 8 else 0, tries, took)
+        lanes = self._lanes.width if self._lanes is not None else 1
+        live = self.view is not None and not self.view.status.is_terminal
+        return Columns.of(width, lanes, self._folds, self._name_width, live or bool(self.usage))
+
+    def _scale(self, view: RunView) -> TimeScale:
+        bar = self._columns(self.inner_width).bar
+        return TimeScale.of(view, self._now(), bar, self.forecast.end)
+
+    def _sight(self, view: RunView, width: int) -> Sight:
+        columns, now = self._columns(width), self._now()
+        key = self.key
+        return Sight(
+            view=view,
+            now=now,
+            columns=columns,
+            scale=TimeScale.of(view, now, columns.bar, self.forecast.end),
+            lanes=self._lanes,
+            forecast=self.forecast,
+            usage=self.usage,
+            depths=self._depths,
+            unfolded=self.is_unfolded,
+            grid=self._wanted.grid,
+            ink=self.ink,
+            glyphs=self.glyphs,
+            grid_cursor=(key, self._column) if isinstance(key, GridKey) else None,
+            cursor=self.palette.cursor if self.has_focus else self.palette.cursor_blurred,
+        )
 
     def draw_header(self, width: int) -> Row:
         """The time axis, and what the columns are."""
-        columns = self._columns(width)
-        faint = self.ink("faint")
-        row = Row().gap(5).cell("step", columns.name, faint).gap()
-        if columns.kind:
-            row.cell("type", columns.kind, faint).gap()
-        if columns.word:
-            row.cell("status", columns.word, faint).gap()
-        if columns.bar and self.view is not None:
-            scale = TimeScale.of(self.view, self._now(), columns.bar)
-            row.put(scale.labels(), faint).gap()
-        if columns.tries:
-            row.cell("try", columns.tries, faint, right=True).gap()
-        return row.cell("time", columns.took, faint, right=True)
+        if self.view is None:
+            return Row()
+        return step_drawing.draw_header(self._sight(self.view, width))
 
     def draw_row(self, place: int, width: int) -> Row:
-        """One step or item."""
-        key = self.keys[place]
-        row = self.mark(place)
-        view = self.view
-        if isinstance(key, Section):
-            name, meaning = key.role.replace("_", " "), SECTIONS.get(key.role, "")
-            return row.gap(2).cell(name, 11, self.ink("muted")).cell(meaning, width - 15, self.ink("faint"))
-        if view is None or not isinstance(key, RowKey):
+        """One step, item, line of a grid, or the line above a section."""
+        row, view = self.mark(place), self.view
+        if view is None:
             return row
-        step, item = self._find(view, key)
-        node = item if item is not None else step
-        if step is None or node is None:
-            return row
-        columns = self._columns(width)
-        look = look_of(node)
-        ink = self.ink(look.ink)
-        self._draw_name(row, step, item, columns)
-        if columns.kind:
-            kind = "" if item is not None else _KINDS.get(step.type, step.type)
-            row.gap().cell(kind, columns.kind, self.ink("faint"))
-        if columns.word:
-            row.gap().cell(look.word, columns.word, ink)
-        now = self._now()
-        if columns.bar:
-            scale = TimeScale.of(view, now, columns.bar)
-            row.gap()
-            note = note_of(view, step, node, now)
-            draw_bar(row, spans_of(node, now), scale, note, self.ink, self.glyphs)
-        tries = len(node.attempts)
-        if columns.tries:
-            text = f"{self.glyphs.times}{tries}" if tries > 1 else ""
-            row.gap().cell(text, columns.tries, self.ink("warning"), right=True)
-        took = duration(elapsed(node.started_at, node.finished_at, now))
-        return row.gap().cell(took, columns.took, self.ink("muted"), right=True)
+        key = self._rows.keys[place]
+        return step_drawing.draw_row(row, self._sight(view, width), place, key, width)
 
-    def _draw_name(self, row: Row, step: StepView, item: ItemView | None, columns: Columns) -> None:
-        node = item if item is not None else step
-        indent = 2 * self._depths.get(step.id, 0) + (2 if item is not None else 0)
-        indent = min(indent, columns.name // 2)
-        fold = " "
-        if item is None and step.items:
-            fold = self.glyphs.unfolded if step.id in self._unfolded else self.glyphs.folded
-        look = look_of(node)
-        row.gap(indent).put(f"{fold} ", self.ink("muted"))
-        row.put(f"{self.glyphs.sign(look)} ", self.ink(look.ink))
-        room = columns.name - indent
-        quiet = node.status in (StepStatus.PENDING, StepStatus.SKIPPED)
-        name_ink = self.ink("faint" if node.reason == "branch_not_taken" else "muted" if quiet else "text")
-        if item is not None:
-            label = f"{'worker ' if step.workers else ''}{item.index}"
-            value = "" if step.workers else brief(item.value, limit=2 * room)
-            row.cell(label, min(len(label), room), name_ink)
-            row.gap().cell(value, room - len(label) - 1, self.ink("faint"))
+    # -- input ----------------------------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        """Lanes and grids depend on the width."""
+        grid = step_drawing.grid_line(self.inner_width)
+        if grid != self._wanted.grid:
+            step, item = self.selected()
+            self._want(replace(self._wanted, grid=grid))
+            if step is not None and item is not None:
+                self.select(RowKey(step.id, item.index))
+        self._lay_out()
+        super().on_resize()
+        self.post_message(self.Scrolled())
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Other rows are to be seen."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(self.Scrolled())
+
+    def on_click(self, event: events.Click) -> None:
+        """Select the row, and in a grid the item."""
+        super().on_click(event)
+        offset = event.get_content_offset(self)
+        if offset is not None and isinstance(self.key, GridKey):
+            column = step_drawing.grid_column(self._columns(self.inner_width), offset.x)
+            if column is not None and column < self._wanted.grid:
+                self._to_column(column)
+
+    def go(self, way: str) -> None:
+        """To the `left` or `right`: in a grid by one item, else fold or unfold."""
+        step, item = self.selected()
+        if isinstance(self.key, GridKey):
+            self._to_item(1 if way == "right" else -1)
+        elif isinstance(self.key, FoldedKey):
+            self.toggle()
+        elif step is not None and way == "left" and (item is not None or self.is_unfolded(step)):
+            self.unfold(step.id, False)
+        elif step is not None and way == "right" and item is None and self.is_unfolded(step) is False:
+            self.unfold(step.id, True)
+
+    def _to_item(self, by: int) -> None:
+        """One item on or back, over the ends of lines."""
+        step, item = self.selected()
+        if step is not None and item is not None and 0 <= item.index + by < len(step.items):
+            key = RowKey(step.id, item.index + by)
+            place = self.key
+            self.select(key)
+            if self.key != place:
+                self.post_message(self.Moved(self, self.key, by_hand=True))
+
+    def to_match(self, by: int) -> None:
+        """To the next row that was found, round the end."""
+        if self._wanted.matches is None or not self.keys:
             return
-        counter = _counter(step)
-        if not counter or len(counter) + 4 > room:
-            row.cell(step.name, room, name_ink)
-            return
-        failed = step.tally.get(StepStatus.FAILED, 0)
-        wrong = f" {self.glyphs.of('failed')}{failed}" if failed else ""
-        name_room = min(cell_len(clean(step.name, limit=60)), room - len(counter) - len(wrong) - 1)
-        row.cell(step.name, name_room, name_ink).gap().put(counter, self.ink("muted"))
-        row.cell(wrong, room - name_room - 1 - len(counter), self.ink("error"))
-
-
-# The types that are not written as they are: nothing for the ordinary one, and what fits the column.
-_KINDS = {"sequential": "", "subworkflow": "workflow"}
-
-
-def _width_of(step: StepView) -> int:
-    """Cells that a step's name wants, with its counter and a few failures."""
-    return cell_len(clean(step.name, limit=60)) + (2 * len(str(len(step.items))) + 6 if step.items else 0)
-
-
-def _counter(step: StepView) -> str:
-    if not step.items:
-        return ""
-    done = sum(number for status, number in step.tally.items() if status.is_terminal)
-    return f"{done}/{len(step.items)}"
+        place = self.place_of(self.key) or 0
+        self._move((place + by) % len(self.keys))
 
 
 def _depths(view: RunView) -> dict[str, int]:

@@ -13,6 +13,7 @@ from agentainer_tui.client import (
     Snapshot,
     WorkflowEntry,
 )
+from agentainer_tui.estimate import NOTHING_USUAL, Usual
 from agentainer_tui.log_source import Extent, LogLine, Stretch
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunRow, row_of
@@ -122,6 +123,7 @@ class FakeClient(FakeAgents, FakeFiles, FakeHistory):
         self.agents: dict[str, Mapping[str, Any]] = {}
         self.logs: dict[tuple[str, int | None, int], FakeLog] = {}
         self.journal: list[Event] = []
+        self.usually = NOTHING_USUAL
         self.started = "feedfacecafe"
         self._live: asyncio.Queue[Sequence[Event]] = asyncio.Queue()
         self._saves: asyncio.Queue[tuple[WorkflowEntry, ...]] = asyncio.Queue()
@@ -243,6 +245,9 @@ class FakeClient(FakeAgents, FakeFiles, FakeHistory):
 
     def log(self, attempt: AttemptKey) -> FakeLog:
         return self._log_of(attempt.step_id, attempt.item, attempt.number)
+
+    async def usual_times(self, workflow: str, *, before: int | None) -> Usual:
+        return self.usually
 
     async def close(self) -> None:
         pass

@@ -89,7 +89,7 @@ async def test_ascii_terminals_get_ascii_only() -> None:
 
 
 async def test_help_lists_every_key_with_those_of_the_screen_first() -> None:
-    async with dashboard(FakeClient([HELLO], [failed()]), size=(120, 190)) as (app, pilot):
+    async with dashboard(FakeClient([HELLO], [failed()]), size=(120, 260)) as (app, pilot):
         app.open_run("bad0bad0bad0")
         await until_seen(pilot, "send")
         await pilot.press("question_mark")

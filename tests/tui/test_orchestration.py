@@ -11,8 +11,8 @@ from agentainer_tui.explain import explain
 from agentainer_tui.model import reduce_all
 from agentainer_tui.reruns import run_again
 from agentainer_tui.screens.answer import AnswerDialog
+from agentainer_tui.step_rows import RowKey, Section
 from agentainer_tui.views import Origin, RunView, row_of
-from agentainer_tui.widgets.step_list import RowKey, Section
 from engine.clock import isoformat
 from engine.events import EventType, RunStatus
 from tests.tui.driving import dashboard, home, on_screen, run_screen, until, until_seen

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from agentainer_tui.estimate import Usual
 from agentainer_tui.log_source import LogLine
-from agentainer_tui.widgets.step_list import RowKey
+from agentainer_tui.step_rows import GridKey, RowKey
+from agentainer_tui.widgets.steps_pane import StepsPane
+from engine.agents.backend import Sample
 from tests.tui.driving import dashboard, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import FakeClient
 from tests.tui.scenes import COUNT, HELLO, counting, failed
@@ -76,16 +80,26 @@ async def test_items_unfold_under_their_step_with_their_own_states() -> None:
         await until_seen(pilot, "a.txt")
 
 
-async def test_many_items_stay_folded_until_asked_for() -> None:
+async def test_many_items_stay_folded_until_asked_for_and_make_a_grid() -> None:
     story = Story().create([node("m", type="map")]).start().step_start("m").expand("m", range(10_000))
     async with dashboard(FakeClient([COUNT], [story])) as (app, pilot):
         app.open_run(story.run_id)
         await until_seen(pilot, "0/10000")
-        assert len(run_screen(app).steps.keys) == 1
+        steps = run_screen(app).steps
+        assert len(steps.keys) == 1
         await pilot.press("space")
-        await until(pilot, lambda: len(run_screen(app).steps.keys) == 10_001)
-        await pilot.press("G")
-        await until_seen(pilot, "9999")
+        await until_seen(pilot, "10,000 pending")
+        assert len(steps.keys) < 202
+        await pilot.press("G", "right", "left", "left")
+        await until(pilot, lambda: steps.selected()[1] is not None)
+        item = steps.selected()[1]
+        assert item is not None
+        last = steps.keys[-1]
+        assert isinstance(last, GridKey)
+        assert item.index == last.first - 1, "left of the first of a line is the last of the line above"
+        await pilot.press("enter")
+        await until(pilot, lambda: run_screen(app).details.has_focus_within)
+        assert run_screen(app).details.selection[1] == item
 
 
 async def test_the_cursor_follows_what_runs_until_it_is_moved_by_hand() -> None:
@@ -197,9 +211,9 @@ async def test_zoom_gives_one_pane_the_screen_and_back() -> None:
         await pilot.press("escape")
         await until(pilot, lambda: screen.details.display)
         await pilot.press("tab", "z")
-        await until(pilot, lambda: not screen.steps.display)
+        await until(pilot, lambda: not screen.query_one(StepsPane).display)
         await pilot.press("z")
-        await until(pilot, lambda: screen.steps.display)
+        await until(pilot, lambda: screen.query_one(StepsPane).display)
 
 
 async def test_a_thousand_steps_draw_only_what_is_seen() -> None:
@@ -215,3 +229,134 @@ async def test_a_thousand_steps_draw_only_what_is_seen() -> None:
         await until_seen(pilot, "s999")
         assert len(set(drawn)) < 60, "two screenfuls of rows at most"
         assert steps.key == RowKey("s999")
+
+
+def wide(done: int = 4) -> Story:
+    """A step, five that depend on it, and one that depends on those."""
+    middle = [f"part{place}" for place in range(5)]
+    story = Story().create([node("split"), *(node(each, "split") for each in middle), node("join", *middle)])
+    story.start().run_step("split")
+    for each in middle[:done]:
+        story.run_step(each)
+    return story
+
+
+async def test_lanes_stand_beside_the_steps_from_the_beginning() -> None:
+    story = wide(0)
+    async with dashboard(FakeClient([HELLO], [story]), now=story.now.timestamp()) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "├─○─╮ part0")
+        await until_seen(pilot, "╰─○─┤ part4")
+        await until_seen(pilot, "○───╯ join")
+        story.run_step("part0")
+        client = app.client
+        assert isinstance(client, FakeClient)
+        client.tell(story)
+        await until_seen(pilot, "├─✓─╮ part0")
+
+
+async def test_finished_siblings_fold_into_one_row_and_back() -> None:
+    story = wide()
+    async with dashboard(FakeClient([HELLO], [story])) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "part3")
+        steps = run_screen(app).steps
+        steps.select(RowKey("part2"))
+        await pilot.press("space")
+        await until_seen(pilot, "4 finished")
+        assert "part3" not in on_screen(app)
+        await pilot.press("space")
+        await until_seen(pilot, "part3")
+        assert steps.key == RowKey("part0")
+        await pilot.press("H")
+        await until_seen(pilot, "4 finished")
+        await pilot.press("H")
+        await until_seen(pilot, "part3")
+
+
+async def test_failed_steps_come_first_when_asked_for_and_are_jumped_to() -> None:
+    story = wide(3).step_start("part3").attempt("part3")
+    story.attempt_end("part3", status="failed", exit_code=2).step_end("part3", "failed", reason="task_failed")
+    async with dashboard(FakeClient([HELLO], [story])) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "part3")
+        steps = run_screen(app).steps
+        await pilot.press("g", "right_curly_bracket")
+        await until(pilot, lambda: steps.key == RowKey("part3"))
+        await pilot.press("F")
+        await until(pilot, lambda: steps.keys[0] == RowKey("part3"))
+        await pilot.press("F")
+        await until(pilot, lambda: steps.keys[0] == RowKey("split"))
+
+
+async def test_without_a_failure_there_is_nothing_to_jump_to() -> None:
+    story = wide()
+    async with dashboard(FakeClient([HELLO], [story])) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "part3")
+        await pilot.press("left_curly_bracket")
+        await until_seen(pilot, "Nothing has failed")
+
+
+async def test_steps_and_items_are_searched_while_typing() -> None:
+    story = counting()
+    async with dashboard(FakeClient([COUNT], [story]), now=story.now.timestamp()) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "a.txt")
+        steps = run_screen(app).steps
+        await pilot.press("slash", *"txt")
+        await until(pilot, lambda: len(steps.keys) == 7)
+        await until_seen(pilot, "6 of 9")
+        await pilot.press("enter", "g", "n", "n")
+        await until(pilot, lambda: steps.key == RowKey("count", 1))
+        await pilot.press("N")
+        await until(pilot, lambda: steps.key == RowKey("count", 0))
+        await pilot.press("escape")
+        await until_seen(pilot, "List files")
+        assert steps.key == RowKey("count", 0), "the cursor stays on what was found"
+
+
+async def test_the_time_left_is_told_from_earlier_runs() -> None:
+    story = Story().create([node("a"), node("b", "a")]).start().step_start("a").attempt("a").tick(2)
+    client = FakeClient([HELLO], [story])
+    client.usually = Usual(3, 20.0, {"a": 8.0, "b": 12.0})
+    async with dashboard(client, now=story.now.timestamp()) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "eta 6.0s")
+        await until_seen(pilot, "eta 18s")
+        await until_seen(pilot, "~12s")
+
+
+async def test_what_runs_is_measured_while_it_is_seen_and_no_longer() -> None:
+    story = Story().create([node("a"), node("b")]).start().step_start("a").attempt("a").tick(5)
+    client = FakeClient([HELLO], [story])
+    begin = Sample(story.now, 1.0, 3 << 20)
+    client.use("agent-a-1", begin, Sample(story.now + timedelta(seconds=2), 2.0, 12 << 20))
+    async with dashboard(client, size=(140, 40), now=story.now.timestamp()) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "50%   12M")
+        assert client.watched == {"agent-a-1"}
+        await pilot.press("question_mark")
+        await until(pilot, lambda: not client.watched)
+        await pilot.press("escape")
+        await until(pilot, lambda: client.watched == {"agent-a-1"})
+        client.tell(story.attempt_end("a").step_end("a"))
+        await until(pilot, lambda: not client.watched)
+
+
+async def test_items_are_chosen_in_the_grid_with_the_mouse() -> None:
+    story = Story().create([node("m", type="map")]).start().step_start("m").expand("m", range(200))
+    async with dashboard(FakeClient([COUNT], [story])) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "0/200")
+        steps = run_screen(app).steps
+        await pilot.press("space")
+        await until_seen(pilot, "200 pending")
+        line = next(line for line in on_screen(app).splitlines() if "○" * 10 in line)
+        x = line.index("○" * 10) - steps.region.x + 3
+        await pilot.click(steps, offset=(x, 4))
+        await until(pilot, lambda: steps.selected()[1] is not None)
+        item = steps.selected()[1]
+        assert item is not None
+        assert isinstance(steps.key, GridKey)
+        assert item.index == steps.key.first + 3

@@ -52,7 +52,7 @@ steps:
   - {id: first, image: "%(image)s", command: ["echo", '{"made": 1}']}
   - id: slow
     image: "%(image)s"
-    command: ["sh", "-c", "sleep %(seconds)s; echo done"]
+    command: ["sh", "-c", "%(wait)s; echo done"]
     network: %(network)s
   - {id: last, image: "%(image)s", command: ["echo", "{{ $.made }}"]}
 """
@@ -195,7 +195,7 @@ def test_a_parent_and_its_child_go_on_together(local: Home) -> None:
 @pytest.mark.parametrize("network", ["default", "run"])
 def test_a_running_container_is_adopted(tmp_path: Path, busybox_image: str, network: str) -> None:
     home = Home(tmp_path, "docker")
-    engine = home.start(CONTAINERS % {"image": busybox_image, "seconds": 8, "network": network})
+    engine = home.start(CONTAINERS % {"image": busybox_image, "wait": "sleep 8", "network": network})
     kill_while_slow_runs(home, engine)
     home.run_other(busybox_image)
     document = home.interrupted()
@@ -209,9 +209,11 @@ def test_a_running_container_is_adopted(tmp_path: Path, busybox_image: str, netw
 @pytest.mark.docker
 def test_a_container_that_exited_meanwhile_is_finalised(tmp_path: Path, busybox_image: str) -> None:
     home = Home(tmp_path, "docker")
-    engine = home.start(CONTAINERS % {"image": busybox_image, "seconds": 2, "network": "default"})
+    told = "trap 'told=1' USR1; while [ -z $told ]; do sleep 0.05; done"
+    engine = home.start(CONTAINERS % {"image": busybox_image, "wait": told, "network": "default"})
     kill_while_slow_runs(home, engine)
     name = attempts_of(home.interrupted(), "slow")[0]["agent"]
+    subprocess.run(["docker", "kill", "--signal", "USR1", name], check=True, capture_output=True)
 
     def exited() -> bool:
         answer = subprocess.run(
@@ -222,7 +224,7 @@ def test_a_container_that_exited_meanwhile_is_finalised(tmp_path: Path, busybox_
         )
         return answer.stdout.strip() == "false"
 
-    until(exited, "the container exits by itself")
+    until(exited, "the container exits")
     home.run_other(busybox_image)
     document = home.interrupted()
     assert document["run"]["status"] == "completed"

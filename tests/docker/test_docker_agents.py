@@ -359,3 +359,19 @@ async def test_a_network_that_was_pruned_comes_back_with_the_same_addresses(
         await backend.close()
         for left in client.networks(names=[network]):
             client.remove_network(left["Id"])
+
+
+async def test_a_container_is_described_without_its_variables_and_its_command(
+    backend: DockerBackend, instance: str, image: str
+) -> None:
+    spec = make_spec(instance, ["echo", "hunter2-in-argv"], image, env={"API_TOKEN": "hunter2-in-env"})
+    await begin(backend, spec)
+    await soon(backend.wait(spec.name))
+    found = await backend.describe(spec.name)
+    assert found is not None
+    assert found["state"]["status"] == "exited"
+    assert found["image"]["id"] == inspected(spec)["Image"] == backend.image_id(spec.name)
+    assert "API_TOKEN" in found["config"]["Env"]
+    assert "hunter2" not in str(found)
+    await backend.remove(spec.name)
+    assert await backend.describe(spec.name) is None

@@ -210,7 +210,7 @@ KEYS: tuple[Key, ...] = (
     Key("tree", "copy", "y", "ask('copy')", "Copy", "Copy the value or the line under the cursor", True),
     Key("tree", "copy_path", "Y", "ask('copy_path')", "Copy path",
         "Copy the JSONPath of what is under the cursor", True),
-    Key("tree", "pager", "o", "ask('pager')", "Open", "Open all of the tab in $PAGER", True),
+    Key("tree", "pager", "o", "ask('pager')", "Pager", "Open all of the tab in $PAGER", True),
     Key("tree", "editor", "O", "ask('editor')", "Edit", "Open all of the tab in $EDITOR"),
     Key("search", "leave", "escape", "leave", "Close", "Take the search away", True),
     Key("search", "mode", "ctrl+g", "switch('mode')", "Only", "Show only what is found, or all lines", True),

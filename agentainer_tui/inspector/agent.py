@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,16 +109,24 @@ def _made_with(
     elif spec.get("network"):
         entries.append(fact("network", clean(spec["network"])))
     arrow = " -> " if glyphs.is_ascii else " → "
-    for volume in spec.get("volumes") or ():
-        only = "read-only" if volume.get("read_only") else ""
-        source, target = clean(volume.get("source", "")), clean(volume.get("target", ""))
-        entries.append(fact("mount", f"{source}{arrow}{target}", more=only))
+    for source, target, read_only in _mounts(spec, now):
+        entries.append(fact("mount", f"{source}{arrow}{target}", more="read-only" if read_only else ""))
     limits = _limits(spec.get("limits") or {})
     entries += [fact("limits", limits)] if limits else []
     entries += (
         [fact("privileged", "has all rights on this machine", "warning")] if spec.get("privileged") else []
     )
     return entries
+
+
+def _mounts(spec: Mapping[str, Any], now: Mapping[str, Any] | None) -> Iterator[tuple[str, str, bool]]:
+    """Source, target and whether it is read-only: as they are if that is known, else as they are planned."""
+    if mounted := (now or {}).get("mounts"):
+        for each in mounted:
+            yield clean(each.get("Source")), clean(each.get("Destination")), not each.get("RW", True)
+        return
+    for each in spec.get("volumes") or ():
+        yield clean(each.get("source")), clean(each.get("target")), bool(each.get("read_only"))
 
 
 def _limits(limits: Mapping[str, Any]) -> str:

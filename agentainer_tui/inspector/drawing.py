@@ -96,7 +96,7 @@ def _summary(delta: Delta) -> str:
 
 def _preview(value: Any, glyphs: Glyphs) -> str:
     shown, room = [], 120
-    for text in _previews(value):
+    for text in _previews(value, glyphs.ellipsis):
         shown.append(text)
         room -= len(text)
         if room < 0:
@@ -105,18 +105,19 @@ def _preview(value: Any, glyphs: Glyphs) -> str:
     return ", ".join(shown) + more
 
 
-def _previews(value: Any) -> Iterator[str]:
+def _previews(value: Any, ellipsis: str) -> Iterator[str]:
     if isinstance(value, dict):
         for name, part in islice(value.items(), _PARTS):
-            yield f"{clean(name, limit=24)}: {brief_value(part)}"
+            yield f"{clean(name, limit=24)}: {_brief(part, ellipsis)}"
     else:
-        yield from map(brief_value, islice(value, _PARTS))
+        for part in islice(value, _PARTS):
+            yield _brief(part, ellipsis)
 
 
-def brief_value(value: Any) -> str:
+def _brief(value: Any, ellipsis: str) -> str:
     """A value in a few letters, whatever its size."""
     if isinstance(value, str):
-        return f'"{clean(value, limit=24)}' + ('"' if len(value) <= 24 else "…")
+        return f'"{clean(value, limit=24)}' + ('"' if len(value) <= 24 else ellipsis)
     if is_container(value):
         return count_of(value) if value else ("{}" if isinstance(value, dict) else "[]")
     return scalar(value)

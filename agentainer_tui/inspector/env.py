@@ -16,7 +16,7 @@ MASK = "***"
 # What the engine itself knows only while a run lives, or nobody may see.
 _FROM_ENGINE = {
     "REDIS_HOST": "where Redis answers, as the task sees it",
-    "REDIS_PORT": "",
+    "REDIS_PORT": "and on which port",
     "REDIS_URL": "the same as one URL, with user and password",
     "REDIS_USERNAME": "a user for the keys of this run only",
     "REDIS_PASSWORD": MASK,
@@ -74,7 +74,10 @@ def _engine_rows(
     for key, value in run.metadata.items():
         known["WORKFLOW_" + re.sub(r"[^A-Z0-9]", "_", key.upper())] = value
     rows = [_row(name, str(value)) for name, value in known.items()]
-    rows.append(_row("TASK_INPUT", "the input as JSON, see the tab Input", "if below 32 KiB", ink="muted"))
+    if item is None and step.items and not step.workers:
+        rows.append(_row("MAP_INDEX", "the position of the item, from 0", ink="muted"))
+        rows.append(_row("MAP_ITEM", "the item as JSON", ink="muted"))
+    rows.append(_row("TASK_INPUT", "the input as JSON (tab Input), if it is below 32 KiB", ink="muted"))
     access = step.agent.get("redis_access") or "run"
     for name, words in _FROM_ENGINE.items():
         if access == "none" or (access == "open" and name in ("REDIS_USERNAME", "REDIS_PASSWORD")):

@@ -16,7 +16,8 @@ from engine.events import Event
 # Data that is too long for the row, or said in another way there.
 _QUIET = {
     *("old", "status", "document", "plan", "state", "values", "result", "changes", "children", "cache_key"),
-    *("rows", "phases", "usage", "env", "log", "spec_digest", "task_id"),
+    *("rows", "phases", "usage", "env", "log", "spec_digest", "task_id", "image", "image_id", "command"),
+    *("backend", "agent_id", "placement", "metadata", "env_files"),
 }
 
 
@@ -54,7 +55,7 @@ def _head(event: Event) -> Line:
     return (
         (f"{local:%H:%M:%S}.{local.microsecond // 1000:03d} ", "faint"),
         (f"{event.type:<17} ", "text"),
-        (f"{where.strip():<7} ", "muted"),
+        (f"{where.strip():<9} ", "muted"),
         (f"{clean(status):<10} " if status else "", LOOKS.get(status, UNKNOWN).ink),
         (clean(said, limit=600), "muted"),
     )

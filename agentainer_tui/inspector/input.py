@@ -9,6 +9,7 @@ from agentainer_tui.inspector.entries import Entry
 from agentainer_tui.inspector.words import BLANK, fact, facts, say
 from agentainer_tui.text import clean, counted
 from agentainer_tui.views import ItemView, RunView, StepView
+from engine.events import StepStatus
 
 _TRIGGERS = {
     "all_success": "all of them completed",
@@ -45,7 +46,7 @@ def input_entries(
         return [*entries, *_of_items(step)]
     if state is None:
         return [*entries, say("Reading the state as of its start…", "muted")]
-    return [*entries, Entry(task_input(step, item, state), label="Input", base="$")]
+    return [*entries, Entry(task_input(run, step, item, state), label="Input", base="$")]
 
 
 def _of_items(step: StepView) -> list[Entry]:
@@ -58,11 +59,38 @@ def _of_items(step: StepView) -> list[Entry]:
     return [say(line, "muted"), BLANK, Entry([item.value for item in step.items], label="Items")]
 
 
-def task_input(step: StepView, item: ItemView | None, state: Mapping[str, Any]) -> dict[str, Any]:
+def task_input(
+    run: RunView, step: StepView, item: ItemView | None, state: Mapping[str, Any]
+) -> dict[str, Any]:
     """The object in `TASK_INPUT`: the state, and what tells an item or worker from the others."""
     given = dict(state)
     if item is None:
-        return given
+        return {**given, **_of_kind(run, step, state)}
     if step.workers:
         return {**given, "worker_id": item.index}
     return {**given, step.item_alias: item.value, "_map_index": item.index}
+
+
+def _of_kind(run: RunView, step: StepView, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What parallel and reduce steps find besides the state."""
+    if step.type == "parallel":
+        return {"worker_id": 0}
+    if step.type != "reduce":
+        return {}
+    results: list[Any] = []
+    errors: list[Any] = []
+    for before in run.steps.values():
+        if before.id not in step.depends_on or before.type not in ("map", "parallel"):
+            continue
+        if before.items or f"{before.id}_results" in state:
+            results += state.get(f"{before.id}_results") or []
+            errors += [{"step": before.id, **each} for each in state.get(f"{before.id}_errors") or ()]
+            continue
+        members = [each for each in run.steps.values() if each.parent == before.id] or [before]
+        results += [each.result if each.status is StepStatus.COMPLETED else None for each in members]
+        errors += [
+            {"step": each.id, "reason": each.reason, "error": each.error}
+            for each in members
+            if each.status is StepStatus.FAILED
+        ]
+    return {"_map_results": results, "_map_errors": errors}

@@ -364,7 +364,7 @@ async def test_a_network_that_was_pruned_comes_back_with_the_same_addresses(
 async def test_a_container_is_described_without_its_variables_and_its_command(
     backend: DockerBackend, instance: str, image: str
 ) -> None:
-    spec = make_spec(instance, ["echo", "hunter2-in-argv"], image, env={"API_TOKEN": "hunter2-in-env"})
+    spec = make_spec(instance, ("echo", "hunter2-in-argv"), image, env={"API_TOKEN": "hunter2-in-env"})
     await begin(backend, spec)
     await soon(backend.wait(spec.name))
     found = await backend.describe(spec.name)

@@ -104,10 +104,12 @@ class SearchBar(Horizontal):
             else:
                 switch.show(states[switch.switch])
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only the switches that are there."""
+        return parameters[0] in self._switches if action == "switch" else True
+
     def action_switch(self, name: str) -> None:
-        """Turn one of the switches, if it is there."""
-        if name not in self._switches:
-            return
+        """Turn one of the switches."""
         if name == "mode":
             self.only = not self.only
         elif name == "context":

@@ -157,7 +157,8 @@ class DashboardApp(App[int]):
         word = LOOKS.get(row.status, UNKNOWN).word
         took = duration(elapsed(row.started_at, row.finished_at, self.now()))
         severity = "error" if row.status == "failed" else "information"
-        self.tell(f"{clean(row.workflow, limit=60)} {word} after {took}", severity=severity)
+        hint = "\n! shows why" if row.status == "failed" else ""
+        self.tell(f"{clean(row.workflow, limit=60)} {word} after {took}{hint}", severity=severity)
 
     def _tell_gate(self, run_id: str, step_id: str) -> None:
         """Say that a step waits for a person, and ring: nothing goes on without them."""
@@ -271,6 +272,12 @@ class DashboardApp(App[int]):
         """Close what is above a run."""
         while self.screen is not screen and len(self.screen_stack) > 1:
             self.pop_screen()
+
+    def action_failure(self) -> None:
+        """Go to the newest failure."""
+        from agentainer_tui.flows.failures import show_newest
+
+        self.command(show_newest(self))
 
     # -- commands -------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agentainer_tui.client import Snapshot, WorkflowEntry
+from agentainer_tui.failure.finding import FailureLog
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunRow, RunView, StepView, row_of
 from engine.events import Event, EventType
@@ -44,6 +45,7 @@ class Feed:
     workflows: tuple[WorkflowEntry, ...] = ()
     rows: dict[str, RunRow] = field(default_factory=dict)
     views: dict[str, RunView] = field(default_factory=dict)
+    failures: FailureLog = field(default_factory=FailureLog)
     _pending: list[Event] = field(default_factory=list)
     _loading: dict[str, list[Event]] = field(default_factory=dict)
     _open: Counter[str] = field(default_factory=Counter)
@@ -82,6 +84,7 @@ class Feed:
             if view is None or view is known:
                 continue
             changed.add(run_id)
+            self.failures.notice((view,))
             self._install(view)
             if view.status.is_terminal and (known is None or not known.status.is_terminal):
                 finished.append(run_id)
@@ -112,6 +115,8 @@ class Feed:
         meanwhile = self._loading.pop(run_id, [])
         whole = reduce_all(view, meanwhile)
         if whole is not None:
+            if not whole.status.is_terminal:  # what failed in a run that is over is no news
+                self.failures.notice((whole,))
             self._install(whole)
 
     def open(self, run_id: str) -> None:

@@ -12,7 +12,5 @@ class Failures(EngineLink):
     async def last_completed(self, workflow: str, before: int) -> RunRow | None:
         """The newest completed run of a workflow before another."""
         history = self._engine.history
-        found = await self._call(
-            history.runs(limit=1, before=before, workflow=workflow, status="completed", children=False)
-        )
+        found = await self._call(history.runs(limit=1, before=before, workflow=workflow, status="completed"))
         return row_of_record(found[0]) if found else None

@@ -92,8 +92,14 @@ def _step(good: RunView, bad: RunView, step_id: str) -> Iterator[Change]:
     if before is None:
         yield Change("step", "", "it was not in the workflow then")
         return
-    yield from _one("image", _image(before), _image(now))
+    made_before, made_now = _last(before), _last(now)
+    images = made_before.image or before.image, made_now.image or now.image
+    yield from _one("image", *images)
+    if images[0] == images[1] and made_before.image_id and made_now.image_id:
+        yield from _one("content of the image", _short(made_before.image_id), _short(made_now.image_id))
     yield from _one("command", before.command, now.command)
+    yield from _agent(before, now)
+    yield from _mapping("variable", made_before.env, made_now.env)
     yield from _one("tries allowed", str(before.max_attempts or ""), str(now.max_attempts or ""))
     if before.items and now.items and not now.workers and len(before.items) != len(now.items):
         yield Change("items", str(len(before.items)), str(len(now.items)))
@@ -124,8 +130,20 @@ def _one(what: str, before: str, after: str) -> Iterator[Change]:
         yield Change(what, before, after)
 
 
-def _image(step: StepView) -> str:
-    """The image that was used last, else the one in the plan."""
-    attempts: list[AttemptView] = [*step.attempts, *(each for item in step.items for each in item.attempts)]
-    used = (attempt.image for attempt in reversed(attempts) if attempt.image)
-    return next(used, step.image)
+def _agent(before: StepView, now: StepView) -> Iterator[Change]:
+    """What agents are made with, as the document says: variables, limits, mounts, user."""
+    old, new = dict(before.agent), dict(now.agent)
+    yield from _mapping("variable", old.pop("env", {}), new.pop("env", {}))
+    yield from _mapping("limit", old.pop("limits", {}), new.pop("limits", {}))
+    yield from _mapping("setting", old, new)
+
+
+def _last(step: StepView) -> AttemptView:
+    """The last try of a step, or of its last item that has one."""
+    tries = (each for item in reversed(step.items) for each in reversed(item.attempts))
+    return step.attempts[-1] if step.attempts else next(tries, AttemptView(0))
+
+
+def _short(image_id: str) -> str:
+    """As `docker images` writes it."""
+    return image_id.removeprefix("sha256:")[:12]

@@ -79,6 +79,11 @@ class FailureLog:
         """Those that nobody has looked at, the newest first."""
         return [failure for failure in reversed(self._known) if failure not in self._seen]
 
+    def place(self, failure: Failure) -> tuple[int, int]:
+        """`(2, 5)`: it is the second of five; the newest is the first."""
+        everything = self.all
+        return (everything.index(failure) + 1 if failure in everything else 1), max(1, len(everything))
+
     @property
     def newest(self) -> Failure | None:
         """The newest unseen one, else the newest of all."""

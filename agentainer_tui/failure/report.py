@@ -50,8 +50,11 @@ class Case:
 
     @property
     def usual(self) -> float | None:
-        """How long the step took in the run that went well."""
-        return took(self.good.steps.get(self.step.id)) if self.good is not None else None
+        """How long the step (of an item: the one of the same number) took in the run that went well."""
+        step = self.good.steps.get(self.step.id) if self.good is not None else None
+        if step is None or self.item is None:
+            return took(step)
+        return took(step.items[self.item.index]) if self.item.index < len(step.items) else None
 
     @property
     def tries(self) -> str:

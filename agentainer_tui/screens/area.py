@@ -106,4 +106,5 @@ class AreaScreen(Screen[None]):
         header = self.query_one(StatusHeader)
         header.facts = self.app.facts
         header.active = len(self.feed.active())
+        header.failed = len(self.feed.failures.unseen)
         self.query_one(Breadcrumbs).show(self.crumbs())

@@ -74,6 +74,10 @@ class RunScreen(Watching):
         """The view is not needed any more."""
         self.feed.close(self.run_id)
 
+    def on_screen_suspend(self) -> None:
+        """Who leaves it has seen what failed in it."""
+        self.feed.failures.see_run(self.run_id)
+
     @property
     def details(self) -> DetailsPane:
         """The details."""

@@ -27,11 +27,13 @@ class StatusHeader(Widget):
 
     facts: reactive[EngineFacts | None] = reactive(None, layout=True)
     active: reactive[int] = reactive(0)
+    failed: reactive[int] = reactive(0)
 
     def __init__(self, area: str) -> None:
         super().__init__()
         self._area = area
         self._places: list[tuple[int, int, str]] = []
+        self._badge = (0, 0)
 
     def render(self) -> RenderResult:
         """Brand and areas on the left, the engine on the right, notes below."""
@@ -39,15 +41,18 @@ class StatusHeader(Widget):
         width = max(1, self.size.width)
         facts = self.facts
         left = self._left(glyphs, width)
-        room = max(0, width - left.cell_length - 2)
+        badge = f"! {self.failed} failed  " if self.failed else ""
+        room = max(0, width - left.cell_length - len(badge) - 2)
         right = "starting…" if facts is None else _as_many(self._facts(facts), f" {glyphs.dot} ", room)
-        gap = " " * max(0, width - left.cell_length - cell_len(right))
+        gap = " " * max(0, width - left.cell_length - len(badge) - cell_len(right))
+        at = left.cell_length + len(gap)
+        self._badge = (at, at + len(badge))
         notes = (
             [Content.styled(f"{glyphs.alert} {clean(note)}", "$warning") for note in facts.notes]
             if facts
             else []
         )
-        line = Content.assemble(left, gap, (right, "$foreground 62%"))
+        line = Content.assemble(left, gap, (badge, "bold $error"), (right, "$foreground 62%"))
         return Content("\n").join([line, *notes])
 
     def _left(self, glyphs: Glyphs, width: int) -> Content:
@@ -78,8 +83,10 @@ class StatusHeader(Widget):
         return [clean(part) for part in (*running, facts.backend, facts.store) if part]
 
     async def on_click(self, event: events.Click) -> None:
-        """Go to the area that was clicked."""
+        """Go to the area that was clicked, or to the failure."""
         offset = event.get_content_offset(self)
+        if offset is not None and offset.y == 0 and self._badge[0] <= offset.x < self._badge[1]:
+            await self.app.run_action("failure", self.app)
         for begin, end, name in self._places:
             if offset is not None and offset.y == 0 and begin <= offset.x < end:
                 await self.app.run_action(f"area('{name}')", self.app)

@@ -1,0 +1,87 @@
+"""From a failure to what is known of it: found, looked at, compared, reported."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from agentainer_tui import copying
+from agentainer_tui.failure.changes import Change, changes_since
+from agentainer_tui.failure.finding import Failure, failures_of
+from agentainer_tui.failure.report import Case, Place, markdown
+from engine.errors import HistoryError
+
+if TYPE_CHECKING:
+    from agentainer_tui.app import DashboardApp
+    from agentainer_tui.views import RunView
+
+# How deep the failure of a run within a run within a run is followed.
+_DEPTH = 10
+
+
+async def show_newest(app: DashboardApp) -> None:
+    """Show the newest failure that nobody has looked at, else the newest that is known."""
+    found = app.feed.failures.newest or await _newest_of_history(app)
+    if found is None:
+        app.tell("Nothing has failed.")
+    else:
+        show(app, found)
+
+
+def show(app: DashboardApp, failure: Failure) -> None:
+    """Show a failure above the run that it is of, whose cursor goes to the step."""
+    from agentainer_tui.screens.failure import FailureScreen
+
+    if isinstance(app.screen, FailureScreen):
+        app.pop_screen()
+    app.feed.failures.see(failure)
+    app.open_run(failure.run_id, failure.step_id)
+    app.push_screen(FailureScreen(failure, app.feed, now=app.now))
+
+
+async def _newest_of_history(app: DashboardApp) -> Failure | None:
+    """The failure of the newest failed run, from before the app was opened."""
+    for row in app.feed.runs_of(None):
+        if row.status in ("failed", "partially_completed"):
+            found = failures_of(await app.view_of(row.id))
+            if found:
+                return found[0]
+    return None
+
+
+async def innermost(app: DashboardApp, failure: Failure) -> tuple[RunView, Failure]:
+    """Where it really failed: within the run that the step runs, if it is one that runs a workflow."""
+    view = await app.view_of(failure.run_id)
+    for _ in range(_DEPTH):
+        step = view.steps.get(failure.step_id)
+        child = step.child_run if step is not None else ""
+        if not child:
+            break
+        inner = await app.view_of(child)
+        found = failures_of(inner)
+        if not found:
+            break
+        view, failure = inner, found[0]
+    return view, failure
+
+
+async def compared(app: DashboardApp, view: RunView, step_id: str) -> tuple[RunView, list[Change]] | None:
+    """The last run of the workflow that went well, and what is different since then; None: there is none."""
+    row = await app.client.last_completed(view.workflow, view.created_seq)
+    if row is None:
+        return None
+    good = await app.view_of(row.id)
+    documents = None
+    if good.digest != view.digest:
+        try:
+            documents = (await app.client.document(good.digest), await app.client.document(view.digest))
+        except HistoryError:
+            documents = None
+    return good, changes_since(good, view, step_id, documents)
+
+
+def copy_report(app: DashboardApp, case: Case) -> None:
+    """Copy a failure as Markdown."""
+    backend = app.facts.backend if app.facts is not None else ""
+    text = markdown(case, Place(version("agentainer"), backend))
+    app.tell(f"The report is copied {copying.copy(app, text)}.")

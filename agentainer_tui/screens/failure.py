@@ -1,0 +1,269 @@
+"""One failure: why, its last words, what changed since it went well, and what can be done about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from agentainer_tui import copying
+from agentainer_tui.areas import RUN
+from agentainer_tui.client import AttemptKey
+from agentainer_tui.failure.causes import causes_of
+from agentainer_tui.failure.finding import Failure, failed_item
+from agentainer_tui.failure.panel import since_lines, why_lines
+from agentainer_tui.failure.report import Case
+from agentainer_tui.failure.tail import last_lines
+from agentainer_tui.failure.words import last_attempt, verdict
+from agentainer_tui.feed import Changes, Feed
+from agentainer_tui.flows import failures
+from agentainer_tui.flows.entering import enter_step
+from agentainer_tui.flows.retrying import retry
+from agentainer_tui.keymap import bindings
+from agentainer_tui.lines import line
+from agentainer_tui.looks import LOOKS
+from agentainer_tui.screens.area import AreaScreen
+from agentainer_tui.text import clean, counted
+from agentainer_tui.views import RunView
+from agentainer_tui.widgets.breadcrumbs import Crumb
+from agentainer_tui.widgets.cause_list import CauseList
+from agentainer_tui.widgets.lines_view import LinesView
+from agentainer_tui.widgets.row_list import RowList
+from engine.errors import UnavailableError, UsageError
+
+# Rows of causes that are seen at once.
+_CAUSES = 7
+
+
+class FailureScreen(AreaScreen):
+    """Stands above the run; going back leads to the step in it."""
+
+    CSS_PATH = "failure.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("failure")]
+    SCOPES = ("failure", "list", "text", "app")
+    AUTO_FOCUS = "#why"
+    AREA: ClassVar[str] = RUN
+
+    def __init__(self, failure: Failure, feed: Feed, *, now: Callable[[], float] = time.time) -> None:
+        super().__init__(feed, now=now)
+        self.failure = failure
+        self.case: Case | None = None
+        self._stream = ""
+        self._read = False
+
+    def compose_body(self) -> Iterable[Widget]:
+        """A title, causes if there are several, why on one side, what changed on the other."""
+        yield Static(id="what")
+        yield CauseList(id="causes")
+        with Horizontal(id="panes"):
+            yield LinesView(id="why", wrap=True)
+            with Vertical(id="right"):
+                yield LinesView(id="since", wrap=True)
+
+    def on_mount(self) -> None:
+        """Begin to read."""
+        self.why.border_title = "Why"
+        self.since.border_title = "Changed since it went well"
+        self.causes.border_title = "Causes"
+        self.causes.display = False
+        self.why.set_lines([line("Reading the run…", "muted")])
+        self.since.set_lines([line("Looking for the last run that went well…", "muted")])
+        self._load()
+
+    @property
+    def why(self) -> LinesView:
+        """Why it failed."""
+        return self.query_one("#why", LinesView)
+
+    @property
+    def since(self) -> LinesView:
+        """What changed since it went well."""
+        return self.query_one("#since", LinesView)
+
+    @property
+    def causes(self) -> CauseList:
+        """Why its items failed."""
+        return self.query_one("#causes", CauseList)
+
+    # -- what is shown --------------------------------------------------------------------------------
+
+    def crumbs(self) -> Sequence[Crumb]:
+        """Workflow, run, and which of how many failures."""
+        case = self.case
+        outer = [Crumb(case.run.workflow, self.app.leave_area)] if case is not None else []
+        place = self.feed.failures.place(self.failure)
+        which = f"failure {place[0]} of {place[1]}" if place[1] > 1 else "failure"
+        return (*outer, Crumb(self.failure.run_id, self.action_back), Crumb(which))
+
+    def concerns(self, changes: Changes) -> bool:
+        """More items of the step may have failed."""
+        return self.failure.run_id in changes.views
+
+    def show(self) -> None:
+        """Show what is known so far."""
+        self.show_header()
+        view = self.feed.views.get(self.failure.run_id)
+        if self.case is not None and view is not None and view.id == self.case.run.id:
+            self._renew(view)
+        self._show_case()
+
+    def _renew(self, view: RunView) -> None:
+        """The run as it is now: the same failure, with the items that have failed meanwhile."""
+        case = self.case
+        step = view.steps.get(case.step.id) if case is not None else None
+        if case is None or step is None or step is case.step:
+            return
+        item = step.items[case.item.index] if case.item is not None else None
+        self.case = replace(case, run=view, step=step, item=item, causes=causes_of(step.items))
+
+    def _show_case(self) -> None:
+        case = self.case
+        if case is None:
+            return
+        self.query_one("#what", Static).update(self._title(case))
+        several = len(case.causes) > 1 or any(len(cause.items) > 1 for cause in case.causes)
+        self.causes.display = several
+        if several:
+            failed = sum(len(cause.items) for cause in case.causes)
+            self.causes.border_title = f"{failed:,} of {counted(len(case.step.items), 'item')} failed"
+            self.causes.border_subtitle = counted(len(case.causes), "cause")
+            self.causes.styles.height = 2 + min(_CAUSES, len(case.causes))
+            self.causes.show(case.causes)
+        self.why.set_lines(why_lines(case, self.now(), stream=self._stream, read=self._read))
+
+    def _title(self, case: Case) -> Content:
+        """What failed, in a line."""
+        glyph = self.app.glyphs.of("failed")
+        inner = (
+            "" if case.run.id == self.failure.run_id else f"{self.failure.step_id} {self.app.glyphs.crumb} "
+        )
+        words = verdict(case.node).words
+        return Content.assemble(
+            (f"{glyph} ", "$error"),
+            (clean(f"{inner}{case.step.name}", limit=120), "bold"),
+            (f" {LOOKS['failed'].word}: {clean(words, limit=200)}", "$error"),
+            (f"  {clean(case.run.workflow, limit=60)} {case.run.id[:6]}", "$foreground 62%"),
+        )
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="case", exit_on_error=False)
+    async def _load(self) -> None:
+        """The run, then the log, then the run to compare with: each is shown as soon as it is known."""
+        view, inner = await failures.innermost(self.app, self.failure)
+        step = view.steps.get(inner.step_id)
+        if step is None:
+            raise UsageError(f"run {view.id} has no step {inner.step_id!r}")
+        self.case = Case(view, step, failed_item(step), causes=causes_of(step.items))
+        self.show_header()
+        self._show_case()
+        if self.causes.display and self.why.has_focus:
+            self.causes.focus()
+        self.refresh_bindings()
+        self._load_log()
+        found = await failures.compared(self.app, view, step.id)
+        if found is not None and self.case is not None:
+            self.case = replace(self.case, good=found[0], changes=found[1])
+        self.since.set_lines(since_lines(self.case, self.now(), self.app.glyphs.into))
+        self._show_case()
+
+    @work(exclusive=True, group="log", exit_on_error=False)
+    async def _load_log(self) -> None:
+        """The last lines of the try that is shown."""
+        case = self.case
+        attempt = last_attempt(case.node) if case is not None else None
+        self._read, self._stream = True, ""
+        if case is None or attempt is None or not attempt.log:
+            self._show_case()
+            return
+        item = case.item.index if case.item is not None else None
+        key = AttemptKey(case.run.id, case.step.id, item, attempt.number, attempt.log)
+        try:
+            lines = await last_lines(self.app.client.log(key))
+        except UnavailableError:  # the log is gone, or was never made
+            lines = []
+        if self.case is not None and self.case.item is case.item:
+            self._stream = lines[-1].stream if lines else ""
+            self.case = replace(self.case, lines=[each.text for each in lines])
+        self._show_case()
+
+    @on(RowList.Moved, "#causes")
+    def _other_cause(self) -> None:
+        """Tell about the first item of the chosen cause."""
+        case, cause = self.case, self.causes.cause
+        if case is None or cause is None:
+            return
+        item = case.step.items[cause.items[0]]
+        if case.item is None or item.index != case.item.index:
+            self.case = replace(case, item=item, lines=())
+            self._read = False
+            self._show_case()
+            self._load_log()
+
+    # -- what a person does ---------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what makes sense."""
+        if not self.is_mounted:
+            return True
+        case = self.case
+        if action == "retry":
+            return case is not None and case.run.status.is_terminal
+        if action == "edit":
+            return case is not None and bool(case.run.path)
+        if action in ("shell", "report", "open_step"):
+            return case is not None
+        if action == "neighbour":
+            return len(self.feed.failures.all) > 1
+        return True
+
+    def action_back(self) -> None:
+        """To the run, whose cursor is on the step."""
+        self.app.pop_screen()
+
+    def action_open_step(self) -> None:
+        """To the step (and item) in its run, with the log."""
+        case = self.case
+        self.app.pop_screen()
+        if case is not None:
+            self.app.open_run(case.run.id, case.step.id, case.item.index if case.item is not None else None)
+
+    @on(RowList.Chosen, "#causes")
+    def _chosen(self) -> None:
+        self.action_open_step()
+
+    def action_neighbour(self, by: int) -> None:
+        """An older failure, or a newer one; at the end the first again."""
+        everything = self.feed.failures.all
+        if self.failure in everything:
+            place = (everything.index(self.failure) + by) % len(everything)
+            failures.show(self.app, everything[place])
+
+    def action_shell(self) -> None:
+        """A shell in the agent that failed."""
+        if self.case is not None:
+            self.app.command(enter_step(self.app, self.case.step, self.case.item))
+
+    def action_retry(self) -> None:
+        """Retry the run, from this step if that is what is wanted."""
+        if self.case is not None:
+            self.app.command(retry(self.app, self.failure.run_id, self.failure.step_id))
+
+    def action_edit(self) -> None:
+        """Open the workflow file in the editor."""
+        if self.case is not None and self.case.run.path:
+            copying.view_file(self.app, Path(self.case.run.path), edit=True)
+
+    def action_report(self) -> None:
+        """Copy all that is known as Markdown."""
+        if self.case is not None:
+            failures.copy_report(self.app, self.case)

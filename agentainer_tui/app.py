@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from textual import on, work
 from textual.actions import ActionParseResult
-from textual.app import App
-from textual.binding import BindingType
 from textual.dom import DOMNode
+from textual.screen import ModalScreen
 from textual.signal import Signal
 from textual.worker import Worker, WorkerState
 
@@ -19,13 +18,14 @@ from agentainer_tui.areas import AREAS, RUN, WORKFLOWS
 from agentainer_tui.client import Client, EngineFacts
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.flows import stopping
-from agentainer_tui.keymap import CHANGING, bindings
-from agentainer_tui.looks import LOOKS, UNKNOWN, Glyphs, choose_glyphs
+from agentainer_tui.keymap import CHANGING
+from agentainer_tui.looks import LOOKS, UNKNOWN
 from agentainer_tui.model import reduce_all
-from agentainer_tui.palette import DashboardCommands
+from agentainer_tui.screens.area import AreaScreen
 from agentainer_tui.screens.run import RunScreen
-from agentainer_tui.text import clean, clean_lines, duration
-from agentainer_tui.theme import DARK, LIGHT, Palette
+from agentainer_tui.shell import ShellApp
+from agentainer_tui.text import clean, duration
+from agentainer_tui.titles import window_title
 from agentainer_tui.views import RunView, elapsed
 from engine.errors import AgentainerError, UnavailableError
 
@@ -40,14 +40,12 @@ _FLUSH = 0.1
 _TICK, _SLOW_TICK, _LONG = 0.2, 1.0, 60.0
 
 
-class DashboardApp(App[int]):
+class DashboardApp(ShellApp):
     """Knows the engine through its client only. `failure` is why it could not start or go on."""
 
     TITLE = "agentainer"
     CSS_PATH = "app.tcss"
     DEFAULT_MODE = WORKFLOWS
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
-    COMMANDS = {DashboardCommands}  # noqa: RUF012
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-narrow"),
         (96, "-normal"),
@@ -61,27 +59,22 @@ class DashboardApp(App[int]):
         directory: Path,
         *,
         now: Callable[[], float] = time.time,
-        glyphs: Glyphs | None = None,
         first_run: str = "",
+        **around: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**around)
         self.client = client
         self.directory = directory
-        self.glyphs = glyphs or choose_glyphs()
         self.feed = Feed()
         self.facts: EngineFacts | None = None
         self.failure: Exception | None = None
         self.now = now
         self._first_run = first_run
         self._came_from = WORKFLOWS
-        self._palette: tuple[str, Palette] | None = None
         self._leaving = False
         self._last_tick = 0.0
         self.changes: Signal[Changes] = Signal(self, "changes")
         self.ticks: Signal[float] = Signal(self, "ticks")
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self.theme = DARK.name
         for area in AREAS:
             self.add_mode(area.name, area.opener(self))
 
@@ -89,13 +82,6 @@ class DashboardApp(App[int]):
         """Paint first; the engine starts behind the first screen."""
         self._timer = self.set_interval(_FLUSH, self._publish, pause=True)
         self._live()
-
-    @property
-    def palette(self) -> Palette:
-        """The colours that widgets paint with, made anew when the theme changes."""
-        if self._palette is None or self._palette[0] != self.theme:
-            self._palette = (self.theme, Palette.of(self.current_theme))
-        return self._palette[1]
 
     # -- events ---------------------------------------------------------------------------------------
 
@@ -117,6 +103,10 @@ class DashboardApp(App[int]):
         if self._first_run:
             self.open_run(self._first_run)
         self._watch_workflows()
+        self.show_title(window_title(self.feed.active(), self.glyphs))
+        self.tell_problems()
+        if not self.is_recording:
+            self.offer_tour()
         async for batch in self.client.events():
             self.feed.push(batch)
             self._timer.resume()
@@ -133,6 +123,7 @@ class DashboardApp(App[int]):
         changes = self.feed.flush()
         if changes is not None:
             self.changes.publish(changes)
+            self.show_title(window_title(self.feed.active(), self.glyphs))
             for run_id in changes.finished:
                 self._tell_end(run_id)
             for run_id, step_id in changes.gates:
@@ -150,8 +141,13 @@ class DashboardApp(App[int]):
             self.ticks.publish(now)
 
     def _tell_end(self, run_id: str) -> None:
-        """Say that a run is over, unless it is the one on screen, or a part of another."""
+        """Say that a run is over, unless it is the one on screen, or a part of another.
+
+        A failure rings, but only for whoever looks at another window.
+        """
         row = self.feed.rows[run_id]
+        if row.status == "failed" and not row.parent_run and not self.app_focus:
+            self.bell()
         if self._is_shown(run_id) or row.parent_run:
             return
         word = LOOKS.get(row.status, UNKNOWN).word
@@ -281,6 +277,39 @@ class DashboardApp(App[int]):
 
     # -- commands -------------------------------------------------------------------------------------
 
+    def action_command_palette(self) -> None:
+        """Show the menu."""
+        from agentainer_tui.palette import main_step
+        from agentainer_tui.screens.palette import PaletteScreen
+
+        if not isinstance(self.screen, ModalScreen):
+            self.push_screen(PaletteScreen(main_step(self)))
+
+    def action_change_theme(self) -> None:
+        """Choose the colours."""
+        from agentainer_tui.palette import theme_step
+        from agentainer_tui.screens.palette import PaletteScreen
+
+        self.push_screen(PaletteScreen(theme_step(self)))
+
+    def twin_of(self, action: str) -> str:
+        """The command line that does what an action would do now; empty if there is none."""
+        screen, action = self.screen, action.removeprefix("screen.")
+        if action.startswith("area("):
+            return self.area_twin(action.removeprefix("area('").removesuffix("')"))
+        return screen.twin(action) if isinstance(screen, AreaScreen) else ""
+
+    def area_twin(self, area: str) -> str:
+        """The command line that shows what an area shows."""
+        twins = self.twins
+        shown = {
+            "workflows": twins.list,
+            "history": twins.history,
+            "agents": twins.agents,
+            "metrics": twins.stats,
+        }
+        return shown[area]() if area in shown else ""
+
     def command(self, work_to_do: Coroutine[Any, Any, None]) -> None:
         """Carry out a command of the user; what goes wrong is said, and the app goes on."""
         self.run_worker(work_to_do, group="commands", exit_on_error=False)
@@ -319,18 +348,6 @@ class DashboardApp(App[int]):
 
     # -- messages -------------------------------------------------------------------------------------
 
-    def action_help(self) -> None:
-        """Show the keys."""
-        from agentainer_tui.screens.help import HelpScreen
-
-        self.push_screen(HelpScreen(getattr(self.screen, "SCOPES", ("app",))))
-
-    def tell(self, text: str, *, severity: str = "information", title: str = "") -> None:
-        """Show a notification; text of others is never markup."""
-        level: Any = severity
-        safe = "\n".join(clean_lines(text)[:12])
-        self.notify(safe, title=title, severity=level, timeout=10 if severity == "error" else 4, markup=False)
-
     @on(Worker.StateChanged)
     def _worker_failed(self, event: Worker.StateChanged) -> None:
         """Every error of every worker ends here: it is said, and the app goes on."""
@@ -351,12 +368,14 @@ def run_dashboard(settings: Settings, directory: Path) -> int:
         AgentainerError: the engine could not be started.
     """
     from agentainer_tui.bridge.client import EngineClient
+    from agentainer_tui.surroundings import surroundings
 
     client = EngineClient(settings, directory)
-    app = DashboardApp(client, directory)
+    app = DashboardApp(client, directory, **surroundings(settings, directory))
     try:
         app.run()
     finally:
+        app.restore_title()
         client.shutdown()
     if app.failure is not None:
         raise app.failure

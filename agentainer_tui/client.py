@@ -139,6 +139,10 @@ class Client(Protocol):
         """All entries again, whenever the watched directory has changed; endless."""
         ...
 
+    def slots(self) -> tuple[int, int]:
+        """Tasks that run now, and how many may; answered at once."""
+        ...
+
     async def run(self, path: str, params: Mapping[str, Any]) -> str:
         """Start the workflow of that file; returns the run's id."""
         ...

@@ -33,6 +33,7 @@ class Key:
         palette: offered in the command palette.
         display: how the key is written; Textual's own way if empty.
         yields: it has nothing to do at most times, and then the same key of an outer scope works.
+        weak: an inner scope may have another use for its key; the menu has it there.
     """
 
     scope: str
@@ -45,6 +46,7 @@ class Key:
     palette: bool = False
     display: str = ""
     yields: bool = False
+    weak: bool = False
 
     @property
     def id(self) -> str:
@@ -67,6 +69,8 @@ SCOPES = {
     "log": "Logs",
     "tree": "Details",
     "search": "While a search in a tab is typed",
+    "palette": "In the menu",
+    "jump": "While letters are shown on the panes",
     "dialog": "Dialogs",
 }
 
@@ -84,11 +88,13 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
     ("tree", "run", "app"),
     ("filter",),
     ("search",),
+    ("palette",),
+    ("jump",),
     ("dialog",),
 )
 
 # Where text is typed: no letter can be a key there.
-TYPING = frozenset({"filter", "search"})
+TYPING = frozenset({"filter", "search", "palette", "jump"})
 
 # Actions that change something: not offered where a recording is shown.
 CHANGING = frozenset({"run_workflow", "retry", "cancel", "answer", "clean", "shell", "export"})
@@ -238,7 +244,7 @@ KEYS: tuple[Key, ...] = (
     Key("list", "top", "home,g", "cursor_first", "First", "To the first row"),
     Key("list", "bottom", "end,G", "cursor_last", "Last", "To the last row"),
     Key("list", "open", "enter", "choose", "Open", "Open the selected row", True, display="enter"),
-    Key("list", "filter", "slash", "filter", "Filter", "Show only rows with a text", True, display="/"),
+    Key("list", "filter", "slash", "filter", "Filter", "Show only rows with a text", True, True, "/"),
     Key("list", "clear", "escape", "clear_filter", "Show all", "Take the filter away", True, display="esc",
         yields=True),
     Key("filter", "leave", "escape", "leave", "Show all", "Take the filter away", True, display="esc"),
@@ -249,9 +255,22 @@ KEYS: tuple[Key, ...] = (
     Key("app", "next_pane", "tab", "app.focus_next", "Next pane", "To the next pane (shift+tab: before)"),
     Key("app", "failure", "exclamation_mark", "failure", "Failure",
         "To the newest failure: why, its last lines, what changed", False, True, "!"),
-    Key("app", "palette", "colon,ctrl+p", "command_palette", "Menu", "Find a command", True, display=":"),
-    Key("app", "help", "question_mark,f1", "help", "Help", "This list of keys", True, True, "?"),
+    Key("app", "jump", "backslash", "jump", "Jump", "Show a letter on every pane and tab; it leads there"),
+    Key("app", "copy_command", "Y", "copy_command", "Copy command",
+        "Copy the command line of the last action", weak=True),
+    Key("app", "tour", "f2", "tour", "Tour", "Show in a minute what there is"),
+    Key("app", "palette", "colon,ctrl+p", "command_palette", "Menu", "Every action, workflow and run", True,
+        display=":"),
+    Key("app", "help", "question_mark,f1", "help", "Help", "The keys of where you are, and all others", True,
+        True, "?"),
     Key("app", "quit", "q", "quit", "Quit", "Leave; asks first while runs are in progress", True, True),
+    Key("palette", "up", "up", "move('cursor_up')", "Up", "One line up"),
+    Key("palette", "down", "down,tab", "move('cursor_down')", "Down", "One line down"),
+    Key("palette", "page_up", "pageup", "move('page_up')", "Page up", "One page up"),
+    Key("palette", "page_down", "pagedown", "move('page_down')", "Page down", "One page down"),
+    Key("palette", "copy", "ctrl+y", "copy", "Copy", "Copy the command line of what the cursor is on"),
+    Key("palette", "leave", "escape", "leave", "Back", "To the list before, in the end out of the menu"),
+    Key("jump", "leave", "escape,backslash", "leave", "Stay", "Stay where you are"),
     Key("dialog", "previous", "left", "app.focus_previous", "Previous", "To the button or field before"),
     Key("dialog", "next", "right", "app.focus_next", "Next", "To the next button or field (also tab)"),
     Key("dialog", "dismiss", "escape", "dismiss_dialog", "Close", "Close it without doing anything"),
@@ -287,7 +306,7 @@ def clashes(keys: Sequence[Key]) -> Iterator[tuple[str, Key, Key]]:
                 other = taken.get(name)
                 if other is None or (other.yields and other.scope != key.scope):
                     taken[name] = key
-                elif (other.id, key.id) not in seen:
+                elif not (key.weak and other.scope != key.scope) and (other.id, key.id) not in seen:
                     seen.add((other.id, key.id))
                     yield name, other, key
 

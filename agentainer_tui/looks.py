@@ -87,6 +87,15 @@ ASCII = Glyphs(
 
 def choose_glyphs(encoding: str | None = None, term: str | None = None) -> Glyphs:
     """Unicode where the terminal can show it: a UTF-8 locale and not the kernel's own console."""
-    encoding = encoding if encoding is not None else (getattr(sys.__stdout__, "encoding", "") or "")
+    encoding = encoding if encoding is not None else _terminal_encoding()
     term = term if term is not None else os.environ.get("TERM", "")
     return UNICODE if encoding.lower().replace("-", "").startswith("utf") and term != "linux" else ASCII
+
+
+def _terminal_encoding() -> str:
+    """What the terminal takes. Python writes UTF-8 in the C locale too; who asks for that locale means it."""
+    names = ("LC_ALL", "LC_CTYPE", "LANG")
+    locale = next((os.environ[name] for name in names if os.environ.get(name)), "")
+    if locale in ("C", "POSIX"):
+        return "ascii"
+    return getattr(sys.__stdout__, "encoding", "") or ""

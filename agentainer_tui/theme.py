@@ -1,4 +1,4 @@
-"""The two themes of our own, and the palette that widgets paint with; signs and words are in `looks.py`."""
+"""The themes of our own, and the palette that widgets paint with; signs and words are in `looks.py`."""
 
 from __future__ import annotations
 
@@ -68,6 +68,62 @@ LIGHT = Theme(
 )
 
 
+CONTRAST = Theme(
+    name="agentainer-contrast",
+    primary="#5cc8ff",
+    secondary="#d0a8ff",
+    accent="#ffe14d",
+    success="#4dff88",
+    warning="#ffb52e",
+    error="#ff6b6b",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#1a1a1a",
+    dark=True,
+    variables={
+        "border": "#ffe14d",
+        "border-blurred": "#8c8c8c",
+        "footer-background": "#000000",
+        "footer-key-foreground": "#ffe14d",
+        "footer-description-foreground": "#ffffff",
+        "scrollbar": "#8c8c8c",
+        "scrollbar-hover": "#bfbfbf",
+        "scrollbar-active": "#ffe14d",
+        "scrollbar-background": "#000000",
+        "block-cursor-background": "#ffe14d",
+        "block-cursor-foreground": "#000000",
+        "block-cursor-text-style": "bold",
+    },
+)
+
+# For `NO_COLOR`: the terminal's own two, told apart by weight, underline and reverse only.
+MONO = Theme(
+    name="agentainer-mono",
+    ansi=True,
+    primary="ansi_default",
+    secondary="ansi_default",
+    accent="ansi_default",
+    success="ansi_default",
+    warning="ansi_default",
+    error="ansi_default",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    dark=True,
+    variables={
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
+        "block-cursor-text-style": "reverse",
+        "input-cursor-text-style": "reverse",
+    },
+)
+
+OUR_THEMES = (DARK, LIGHT, CONTRAST, MONO)
+
+
 @dataclass(frozen=True, slots=True)
 class Palette:
     """What the line-drawing widgets paint with: foregrounds by name, and the two backgrounds of a cursor.
@@ -85,6 +141,9 @@ class Palette:
         """The palette of a theme, Textual's own ones too."""
         if theme.ansi:
             inks = {name: Style.parse(style) for name, style in _ANSI.items()}
+            if theme.name == MONO.name:
+                inks |= {name: Style(dim=True) for name in ("muted", "faint")}
+                inks |= {name: Style(bold=True) for name in ("error", "warning", "accent", "strong")}
             return cls(inks, Style(reverse=True), Style(underline=True))
         colours = theme.to_color_system().generate()
         paper = Color.parse(colours["background"])

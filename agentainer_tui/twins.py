@@ -53,7 +53,7 @@ class Twins:
 
     def answer(self, run_id: str, step_id: str, *, approved: bool, comment: str = "") -> str:
         """`agentainer approve RUN STEP`, or reject."""
-        words = ["approve" if approved else "reject", run_id, step_id]
+        words = ["approve" if approved else "reject", run_id, *([step_id] if step_id else [])]
         return self._line(*words, *(_option("--comment", comment) if comment else []))
 
     def cleanup(self, run_id: str | None = None) -> str:
@@ -113,6 +113,20 @@ class Twins:
         here = Path(os.path.abspath(self.here))  # noqa: PTH100
         shown = str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
         return f"./{shown}" if shown.startswith("-") else shown
+
+
+def run_twin(twins: Twins, action: str, run_id: str, step_id: str = "") -> str:
+    """The command of an action on a run, before it is known what a person answers to its questions."""
+    match action:
+        case "retry":
+            return twins.retry(run_id, RetryScope())
+        case "cancel":
+            return twins.cancel(run_id)
+        case "answer":
+            return twins.answer(run_id, step_id, approved=True)
+        case "clean":
+            return twins.cleanup(run_id)
+    return ""
 
 
 def _option(name: str, value: str) -> list[str]:

@@ -120,6 +120,11 @@ class Engine:
         return self._parts.orchestrator.active
 
     @property
+    def tasks(self) -> int:
+        """Tasks that hold a place of this machine's now; any thread may ask."""
+        return self._parts.services.slots.held
+
+    @property
     def store_description(self) -> str:
         """One line about the Redis in use."""
         return self._parts.store.describe()

@@ -47,6 +47,11 @@ class Reading(EngineLink):
             live=tuple(live),
         )
 
+    def slots(self) -> tuple[int, int]:
+        """Tasks that run now, and how many may."""
+        engine = self._opened
+        return (engine.tasks if engine is not None else 0), self._settings.max_tasks
+
     async def events(self) -> AsyncIterator[Sequence[Event]]:
         """What was committed since the snapshot."""
         if self._committed is not None:

@@ -38,6 +38,10 @@ class RecordingClient(EngineClient):
         own = tuple(run for run in runs if not run.parent_run or run.id == manifest.run)
         return Snapshot(EngineFacts(f"recording {name}", made, recording=name), (), own)
 
+    def slots(self) -> tuple[int, int]:
+        """Nothing runs, nothing may."""
+        return 0, 0
+
     async def orphans(self) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
         """None are looked for: those of this machine have nothing to do with it."""
         return (), ()

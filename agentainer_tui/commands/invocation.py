@@ -28,6 +28,7 @@ def settings_of(options: Namespace) -> Settings:
         home=getattr(options, "home", None),
         redis_url=getattr(options, "redis_url", None),
         backend=getattr(options, "backend", None),
+        ascii=getattr(options, "ascii", None),
     )
 
 

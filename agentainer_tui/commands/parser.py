@@ -96,6 +96,7 @@ def dashboard_parser() -> Parser:
     parser.add_argument(
         "dir", metavar="DIR", nargs="?", help="directory of workflow files (default: this one)"
     )
+    _ascii_option(parser)
     _backend_option(parser)
     return parser
 
@@ -140,6 +141,7 @@ def _running_verbs(verb: Any) -> None:
     demo.add_argument(
         "--headless", action="store_true", help="run the sample `mapreduce`, even in a terminal"
     )
+    _ascii_option(demo)
     _backend_option(demo)
     run = verb("run", "run a workflow and wait for its end", epilog=EXIT_CODES)
     run.add_argument("workflow", metavar="FILE|NAME", help="a workflow file, or the name of one in --dir")
@@ -314,6 +316,10 @@ def _backend_option(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="where agents run: auto (Docker, else processes), docker or process",
     )
+
+
+def _ascii_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ascii", action="store_true", default=None, help="draw with ASCII signs only")
 
 
 def _cache_option(parser: argparse.ArgumentParser) -> None:

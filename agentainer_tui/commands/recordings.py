@@ -21,6 +21,7 @@ from engine.recordings import Recording, export_run
 
 if TYPE_CHECKING:
     from engine.recordings import Exported, Manifest
+    from engine.settings import Settings
 
 # Seconds between two reports of progress, and events of which a run has to have more for any.
 _PACE = 0.2
@@ -91,22 +92,28 @@ def open_file(options: Namespace) -> int:
     )
     meter.clear()
     try:
-        return _show(recording)
+        return _show(recording, settings_of(options))
     finally:
         recording.discard()
 
 
-def _show(recording: Recording) -> int:
+def _show(recording: Recording, settings: Settings) -> int:
     from agentainer_tui.app import DashboardApp
     from agentainer_tui.bridge.recording import RecordingClient
+    from agentainer_tui.surroundings import surroundings
 
-    client = RecordingClient(recording)
+    client, directory = RecordingClient(recording), recording.path.parent
     app = DashboardApp(
-        client, recording.path.parent, now=clock_of(recording.manifest), first_run=recording.manifest.run
+        client,
+        directory,
+        now=clock_of(recording.manifest),
+        first_run=recording.manifest.run,
+        **surroundings(settings, directory),
     )
     try:
         app.run()
     finally:
+        app.restore_title()
         client.shutdown()
     if app.failure is not None:
         raise app.failure

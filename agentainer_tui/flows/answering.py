@@ -21,3 +21,4 @@ async def answer(app: DashboardApp, run_id: str, step_id: str | None = None) -> 
     said = await app.push_screen_wait(AnswerDialog(view, step))
     if said is not None:
         await app.client.answer_gate(view.id, step.id, approved=said.approved, comment=said.comment)
+        app.echo(app.twins.answer(view.id, step.id, approved=said.approved, comment=said.comment))

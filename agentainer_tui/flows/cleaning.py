@@ -33,6 +33,9 @@ async def remove(app: DashboardApp, rows: Sequence[AgentRow]) -> bool:
         gone += await app.client.cleanup(kept)
     if lost := [row.name for row in rows if row.section == ORPHANS]:
         gone += await app.client.remove_orphans(lost)
+    runs = {row.run_id for row in rows if row.section == KEPT}
+    if runs:
+        app.echo(app.twins.cleanup(runs.pop() if len(runs) == 1 else None))
     freed = sum(row.size or 0 for row in rows if row.name in gone)
     disk = f", {size(freed)} of disk is free again" if freed else ""
     app.tell(f"{counted(len(gone), 'agent')} removed{disk}.")

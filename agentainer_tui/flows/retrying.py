@@ -18,3 +18,4 @@ async def retry(app: DashboardApp, run_id: str, step_id: str | None = None) -> N
     scope: RetryScope | None = await app.push_screen_wait(RetryDialog(view, step_id))
     if scope is not None:
         app.open_run(await app.client.retry(run_id, scope))
+        app.echo(app.twins.retry(run_id, scope))

@@ -15,13 +15,16 @@ async def start(app: DashboardApp, entry: WorkflowEntry) -> None:
     """Run a workflow, with the params of its last run proposed if it has any; show the run."""
     if not entry.params:
         app.open_run(await app.client.run(entry.path, {}))
+        app.echo(app.twins.run(entry.path))
         return
     from agentainer_tui.screens.params_form import ParamsForm
 
     last = app.feed.last_runs().get(entry.name)
 
     async def submit(params: Mapping[str, Any]) -> str:
-        return await app.client.run(entry.path, params)
+        run_id = await app.client.run(entry.path, params)
+        app.echo(app.twins.run(entry.path, params))
+        return run_id
 
     run_id = await app.push_screen_wait(ParamsForm(entry, last.params if last else {}, submit))
     if run_id is not None:

@@ -18,6 +18,7 @@ async def cancel(app: DashboardApp, run_id: str) -> None:
     hurry = await app.push_screen_wait(cancel_question(row, app.feed.views.get(run_id)))
     if hurry is not None:
         await app.client.cancel(run_id, hurry=hurry)
+        app.echo(app.twins.cancel(run_id, hurry=hurry))
 
 
 async def leave(app: DashboardApp) -> None:

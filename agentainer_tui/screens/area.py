@@ -13,12 +13,12 @@ from textual.app import ComposeResult
 from textual.binding import ActiveBinding
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.keymap import CHANGING
 from agentainer_tui.widgets.breadcrumbs import Breadcrumbs, Crumb
 from agentainer_tui.widgets.header import StatusHeader
+from agentainer_tui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
     from agentainer_tui.app import DashboardApp
@@ -35,6 +35,7 @@ class AreaScreen(Screen[None]):
         super().__init__()
         self.feed = feed
         self.now = now
+        self._slots_at = 0.0
 
     # -- for subclasses -------------------------------------------------------------------------------
 
@@ -45,6 +46,10 @@ class AreaScreen(Screen[None]):
     def crumbs(self) -> Sequence[Crumb]:
         """Where this is, from the outside in."""
         raise NotImplementedError
+
+    def twin(self, action: str) -> str:
+        """The command line that does what an action of this screen would do now; empty if there is none."""
+        return ""
 
     def concerns(self, changes: Changes) -> bool:
         """Whether a change is seen here."""
@@ -76,7 +81,7 @@ class AreaScreen(Screen[None]):
         yield StatusHeader(self.AREA)
         yield Breadcrumbs()
         yield from self.compose_body()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Follow the engine; Textual calls this after the subclass's own."""
@@ -99,7 +104,16 @@ class AreaScreen(Screen[None]):
 
     def _tick(self, _: float) -> None:
         if self.is_current:
+            self._show_slots()
             self.tick()
+
+    def _show_slots(self) -> None:
+        """Once a second is enough: a number that changes with every task is not read."""
+        now = self.now()
+        idle = not self.feed.active()
+        if idle or not 0 <= now - self._slots_at < 1.0:
+            self._slots_at = now
+            self.query_one(StatusHeader).slots = self.app.client.slots()
 
     def show_header(self) -> None:
         """The lines at the top."""
@@ -107,4 +121,5 @@ class AreaScreen(Screen[None]):
         header.facts = self.app.facts
         header.active = len(self.feed.active())
         header.failed = len(self.feed.failures.unseen)
+        self._show_slots()
         self.query_one(Breadcrumbs).show(self.crumbs())

@@ -26,6 +26,7 @@ from agentainer_tui.flows.stopping import cancel
 from agentainer_tui.keymap import bindings
 from agentainer_tui.screens.area import AreaScreen
 from agentainer_tui.text import clean, counted, homely, plain
+from agentainer_tui.twins import run_twin
 from agentainer_tui.views import RunRow
 from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.row_list import RowList
@@ -200,6 +201,18 @@ class HomeScreen(AreaScreen):
     def _last_run(self) -> RunRow | None:
         entry = self.workflows.entry
         return self.feed.last_runs().get(entry.name) if entry is not None else None
+
+    def twin(self, action: str) -> str:
+        """The command line of an action on what is selected."""
+        twins, run, entry = self.app.twins, self._selected_run(), self.workflows.entry
+        if action == "run_workflow" and entry is not None:
+            return twins.run(entry.path)
+        if action == "pools":
+            return twins.agents(pools=True)
+        if action == "clean":
+            kept = self.runs.run if self.runs.has_focus else None
+            return twins.cleanup(kept.id if kept is not None else None)
+        return run_twin(twins, action, run.id) if run is not None else ""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what makes sense for what is selected."""

@@ -25,6 +25,7 @@ from agentainer_tui.log_merge import MergedLog
 from agentainer_tui.log_source import LogSource
 from agentainer_tui.log_until import LogUntil
 from agentainer_tui.screens.watching import Watching
+from agentainer_tui.twins import run_twin
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.details_pane import DetailsPane
@@ -202,6 +203,14 @@ class RunScreen(Watching):
             self._past_log.move(self.now())
 
     # -- actions --------------------------------------------------------------------------------------
+
+    def twin(self, action: str) -> str:
+        """The command line of an action on this run."""
+        step, item = self.steps.selected()
+        step_id = step.id if step is not None else ""
+        if action in ("follow", "merge", "wrap", "times"):
+            return self.app.twins.logs(self.run_id, step_id, item.index if item is not None else None)
+        return run_twin(self.app.twins, action, self.run_id, step_id)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what makes sense now."""

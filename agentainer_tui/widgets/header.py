@@ -28,6 +28,7 @@ class StatusHeader(Widget):
     facts: reactive[EngineFacts | None] = reactive(None, layout=True)
     active: reactive[int] = reactive(0)
     failed: reactive[int] = reactive(0)
+    slots: reactive[tuple[int, int]] = reactive((0, 0))
 
     def __init__(self, area: str) -> None:
         super().__init__()
@@ -79,8 +80,10 @@ class StatusHeader(Widget):
         return 1 + (len(self.facts.notes) if self.facts is not None else 0)
 
     def _facts(self, facts: EngineFacts) -> list[str]:
-        running = [f"{self.active} running"] if self.active else []
-        return [clean(part) for part in (*running, facts.backend, facts.store) if part]
+        used, total = self.slots
+        now = [f"{self.active} running", f"{used}/{total} slots"] if self.active else []
+        read_only = ["read-only"] if facts.recording else []
+        return [clean(part) for part in (*read_only, *now, facts.backend, facts.store) if part]
 
     async def on_click(self, event: events.Click) -> None:
         """Go to the area that was clicked, or to the failure."""

@@ -26,6 +26,11 @@ class Limit:
         """Whether one more would have to wait."""
         return self._held >= self._size or bool(self._waiting)
 
+    @property
+    def held(self) -> int:
+        """How many are in use."""
+        return self._held
+
     def claim(self) -> None:
         """Count one that runs already, even over the limit."""
         self._held += 1
@@ -72,6 +77,11 @@ class Slots:
     def of(cls, size: int) -> Slots:
         """One limit of `size` tasks; 0 is no limit."""
         return cls(Limit(size)) if size else cls()
+
+    @property
+    def held(self) -> int:
+        """Places of the outermost limit that are in use."""
+        return self._limits[-1].held if self._limits else 0
 
     def within(self, outer: Slots) -> Slots:
         """These limits, then those of `outer`."""

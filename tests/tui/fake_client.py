@@ -125,6 +125,7 @@ class FakeClient(FakeAgents, FakeFiles, FakeHistory):
         self.journal: list[Event] = []
         self.usually = NOTHING_USUAL
         self.started = "feedfacecafe"
+        self.busy = 0
         self._live: asyncio.Queue[Sequence[Event]] = asyncio.Queue()
         self._saves: asyncio.Queue[tuple[WorkflowEntry, ...]] = asyncio.Queue()
         for story in stories:
@@ -169,6 +170,9 @@ class FakeClient(FakeAgents, FakeFiles, FakeHistory):
         ids = dict.fromkeys(event.run_id for event in self.journal if event.type is EventType.RUN_CREATED)
         views = [reduce_all(None, [e for e in self.journal if e.run_id == run_id]) for run_id in ids]
         return sorted((row_of(view) for view in views if view), key=lambda row: -row.seq)
+
+    def slots(self) -> tuple[int, int]:
+        return self.busy, 8
 
     async def events(self) -> AsyncIterator[Sequence[Event]]:
         while True:

@@ -119,7 +119,7 @@ async def test_the_lists_and_dialogs_survive_hostile_text() -> None:
         await until(pilot, lambda: isinstance(app.screen, CleanupDialog))
         assert_clean(on_screen(app))
         await pilot.press("escape", "colon")
-        await until(pilot, lambda: app.screen.query("CommandList"))
+        await until(pilot, lambda: app.screen.query("#commands"))
         await pilot.press(*"run")
         await pilot.press("escape", "G")
         assert_clean(on_screen(app))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agentainer_tui.client import EngineFacts
-from agentainer_tui.keymap import KEYS, SCOPES, TOGETHER, bindings, clashes, key_text
+from agentainer_tui.keymap import KEYS, SCOPES, TOGETHER, TYPING, bindings, clashes, key_text
 from agentainer_tui.looks import ASCII, LOOKS, UNICODE, choose_glyphs
 from agentainer_tui.screens.home import HomeScreen
 from agentainer_tui.screens.run import RunScreen
@@ -88,36 +88,6 @@ async def test_ascii_terminals_get_ascii_only() -> None:
         assert not odd
 
 
-async def test_help_lists_every_key_with_those_of_the_screen_first() -> None:
-    async with dashboard(FakeClient([HELLO], [failed()]), size=(120, 260)) as (app, pilot):
-        app.open_run("bad0bad0bad0")
-        await until_seen(pilot, "send")
-        await pilot.press("question_mark")
-        await until_seen(pilot, "One run")
-        text = on_screen(app)
-        assert text.index(SCOPES["run"]) < text.index(SCOPES["home"])
-        for key in KEYS:
-            assert key.help in text, key.name
-
-
-async def test_the_palette_finds_actions_workflows_and_runs() -> None:
-    client = FakeClient([COUNT, HELLO], [failed()])
-    async with dashboard(client) as (app, pilot):
-        await pilot.press("colon")
-        await until_seen(pilot, "Run hello")
-        await until_seen(pilot, "Quit")
-        await pilot.press(*"bad0bad")
-        await until_seen(pilot, "Open run bad0bad0bad0")
-        await pilot.press("enter")
-        await until(pilot, lambda: run_screen(app).run_id == "bad0bad0bad0")
-        await pilot.press("ctrl+p")
-        await until(pilot, lambda: app.screen.query("CommandList"))
-        await pilot.press(*"zoom")
-        await until_seen(pilot, "Give the focused pane")
-        await pilot.press("enter")
-        await until(pilot, lambda: run_screen(app).has_class("zoom-steps"))
-
-
 @pytest.mark.parametrize("theme", ["agentainer-light", "ansi-dark", "nord"])
 async def test_every_kind_of_theme_works(theme: str) -> None:
     async with dashboard(FakeClient([COUNT], [counting()])) as (app, pilot):
@@ -156,7 +126,7 @@ def test_no_key_is_one_that_terminals_or_tmux_keep_and_none_that_destroys_is_a_c
     for key in KEYS:
         names = set(key.keys.split(","))
         assert not names & kept_back
-        typing = key.scope in ("search", "filter")  # letters are text there, and nothing there destroys
+        typing = key.scope in TYPING  # letters are text there, and nothing there destroys
         assert typing or key.name == "palette" or not any(name.startswith("ctrl+") for name in names)
 
 

@@ -11,6 +11,7 @@ from agentainer_tui.text import counted
 # Values are compared part by part down to this depth, and lists of this length; beyond, they are old and new.
 _DEPTH = 8
 _LENGTH = 20_000
+_SMALL = 1_000
 
 
 def change_of_state(before: Mapping[str, Any], changes: Mapping[str, Any]) -> Delta:
@@ -97,13 +98,13 @@ def _changed(part: str | int, old: Any, new: Any, depth: int) -> Entry:
 
 
 def _is_same(old: Any, new: Any) -> bool:
-    """Equal as JSON: true is not 1."""
+    """Equal as JSON, where true is not 1; parts of large values are taken for equal if they are so here."""
     if old is new:
         return True
     if isinstance(old, bool) != isinstance(new, bool) or old != new:
         return False
-    if isinstance(old, dict):
+    if isinstance(old, dict) and len(old) <= _SMALL:
         return all(_is_same(old[key], new[key]) for key in old)
-    if isinstance(old, list):
+    if isinstance(old, list) and len(old) <= _SMALL:
         return all(map(_is_same, old, new))
     return True

@@ -135,9 +135,10 @@ class Tree:
             branch = inner
         return max(0, number)
 
-    def entry(self, address: Address) -> Entry:
-        """The entry at an address, shown or not."""
-        return self._chain(address)[-1]
+    def rows_below(self, address: Address) -> int:
+        """How many rows there are below an entry; none if it is closed."""
+        branches = self._branches((*address, 0))
+        return branches[-1].rows if len(branches) > len(address) else 0
 
     def _chain(self, address: Address) -> list[Entry]:
         """The entries on the way to one, itself last."""

@@ -130,6 +130,13 @@ class Sheet(Inked, can_focus=True):
             target = self._cursor if self._cursor < top else self._cursor - height + 1
         self.scroll_to(y=max(0, target), animate=False, force=True)
 
+    def _show_opened(self, address: Address) -> None:
+        """Scroll so far that what was opened is seen, its beginning at least; the cursor stays on screen."""
+        rows = self.tree_shown.rows_below(address)
+        last = self._cursor + min(rows, max(1, self.size.height // 2))
+        if last >= self.scroll_offset.y + self.size.height:
+            self.scroll_to(y=last - self.size.height + 1, animate=False, force=True)
+
     def action_cursor_up(self) -> None:
         """One row up."""
         self._move(self._cursor - 1)
@@ -160,6 +167,7 @@ class Sheet(Inked, can_focus=True):
         """Open or close what is under the cursor."""
         if (spot := self.spot) is not None and self.tree_shown.toggle(spot.address):
             self._settle()
+            self._show_opened(spot.address)
 
     def action_inward(self) -> None:
         """Open what is under the cursor, or go on to the first row in it."""

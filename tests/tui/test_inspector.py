@@ -490,3 +490,16 @@ async def test_a_search_in_a_huge_value_is_given_up_when_another_begins(
         first, last = next(iter(steps)), list(steps)[-1]
         assert (first.done, last.done) == (False, True)
         assert steps[first] == 1
+
+
+async def test_what_is_opened_at_the_lower_edge_is_scrolled_into_sight() -> None:
+    story = Story().create([node("a")]).start().run_step("a", result={"n": list(range(200)), "z": "z\n" * 50})
+    async with details_of(story, "a", "output", size=(80, 24)) as (app, pilot, details):
+        await until_seen(pilot, "Result")
+        sheet = details.sheet_pane.sheet
+        await pilot.press("G")
+        await until(pilot, lambda: sheet.spot is not None and sheet.spot.entry.part == "z")
+        assert "text, 51 lines" not in on_screen(app)
+        await pilot.press("enter")
+        await until_seen(pilot, "text, 51 lines")
+        assert sheet.scroll_offset.y + sheet.size.height > sheet.cursor_row + 2, "some of its lines are seen"

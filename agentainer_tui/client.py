@@ -20,7 +20,7 @@ from engine.events import Event
 
 if TYPE_CHECKING:
     from engine.entering import Shell
-    from engine.facade import Insight, KeptAgent, ParamSpec, Roster, RunFilter
+    from engine.facade import Insight, KeptAgent, ParamSpec, PlanDiff, Roster, RunFilter
     from engine.inventory import Orphan, PoolReport, Sample
     from engine.profiling import Profile
     from engine.recordings import Exported
@@ -245,6 +245,10 @@ class Client(Protocol):
         Raises:
             HistoryError: it is not there.
         """
+        ...
+
+    async def plan_changes(self, before: str, after: str) -> PlanDiff | None:
+        """What the plan of one run changed against that of another; None where one is not valid any more."""
         ...
 
     # -- agents, and shells in them -------------------------------------------------------------------

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from engine.history.log_format import LogLine as LogLine
     from engine.history.log_index import LogIndex as LogIndex
     from engine.history.log_reader import LogReader as LogReader
+    from engine.history.reader import Reader
     from engine.history.records import RunRecord
     from engine.settings import Settings
     from engine.workflows.catalog import CatalogEntry as CatalogEntry
     from engine.workflows.catalog import WorkflowCatalog as WorkflowCatalog
+    from engine.workflows.plan_diff import PlanDiff
 
 # A request to a live engine has to be answered soon; so much deleting at a time is.
 _RUNS_PER_REQUEST = 20
@@ -73,6 +75,23 @@ async def live_status(settings: Settings) -> dict[str, Any]:
         UnavailableError: it does not answer.
     """
     return await _ask(settings, {"command": "status"})
+
+
+async def plan_changes(history: Reader, before: str, after: str) -> PlanDiff | None:
+    """What the plan of one run changed against that of another; None where a document is not valid any more.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    from engine.errors import DocumentError
+    from engine.orchestrator.kept import plan_of
+    from engine.workflows.plan_diff import diff_plans
+
+    try:
+        plans = [await plan_of(await history.run(ref), history) for ref in (before, after)]
+    except DocumentError:
+        return None
+    return diff_plans(*plans)
 
 
 # -- agents -------------------------------------------------------------------------------------------

@@ -20,7 +20,3 @@ class Exporting(EngineLink):
 
         history = self._engine.history
         return await self._call(export_run(history, self._settings, run_id, folder, numbered=True))
-
-    async def document(self, digest: str) -> str:
-        """The text of a workflow document, as runs were started from it."""
-        return await self._call(self._engine.history.document(digest))

@@ -43,6 +43,7 @@ VERBS = {
     "shell": "entering:shell",
     "stats": "stats:stats",
     "profile": "profiling:profile",
+    "diff": "comparing:diff",
     "export": "recordings:export",
     "open": "recordings:open_file",
     "schema": "documents:schema",
@@ -239,6 +240,18 @@ def _reading_verbs(verb: Any) -> None:
     profile.add_argument("--trace", metavar="FILE", help="write a Chrome trace (Perfetto, chrome://tracing)")
     profile.add_argument("--speedscope", metavar="FILE", help="write a file for speedscope")
     _json_option(profile)
+    diff = verb("diff", "two runs side by side: what is different, and how much longer it took")
+    diff.add_argument("run", metavar="RUN", help=RUN_HELP)
+    diff.add_argument(
+        "other",
+        metavar="RUN",
+        nargs="?",
+        help="the second run (default: RUN against the last success before it, or the run before)",
+    )
+    diff.add_argument("--all", action="store_true", help="also what is the same")
+    diff.add_argument("--markdown", action="store_true", help="print Markdown")
+    diff.add_argument("--exit-code", action="store_true", help="1 if they are different, else 0")
+    _json_option(diff)
     export = verb("export", "write a run into one file, to be opened on any machine")
     _run_argument(export)
     export.add_argument(

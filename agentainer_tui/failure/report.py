@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from agentainer_tui.failure.causes import Cause, first_line, ranges
+from agentainer_tui.failure.causes import Cause, ranges
 from agentainer_tui.failure.changes import Change, took
 from agentainer_tui.failure.words import last_attempt, verdict
-from agentainer_tui.text import clean, clean_output, counted, duration
+from agentainer_tui.markdown_text import code, fenced
+from agentainer_tui.text import clean, counted, duration
 from agentainer_tui.views import ItemView, RunView, StepView
 
 MASK = "***"
@@ -100,9 +101,9 @@ def _lines(case: Case, place: Place) -> Iterator[str]:
     run, node = case.run, case.node
     why = verdict(node)
     item = f", item {case.item.index}" if case.item is not None else ""
-    yield f"## `{_code(run.workflow)}`: step `{_code(case.step.id)}`{item} failed: {clean(why.words)}"
+    yield f"## `{code(run.workflow)}`: step `{code(case.step.id)}`{item} failed: {clean(why.words)}"
     yield ""
-    path = f" of `{_code(run.path)}`" if run.path else ""
+    path = f" of `{code(run.path)}`" if run.path else ""
     yield f"- run `{run.id}`{path}"
     if node.finished_at is not None:
         when = datetime.fromtimestamp(node.finished_at, UTC)
@@ -112,12 +113,12 @@ def _lines(case: Case, place: Place) -> Iterator[str]:
         yield f"- after {duration(seconds)}{usual}"
     attempt = last_attempt(node)
     if attempt is not None and attempt.image:
-        yield f"- image `{_code(attempt.image)}`"
+        yield f"- image `{code(attempt.image)}`"
     if case.item is not None:
-        yield f"- item `{_code(json.dumps(case.item.value, ensure_ascii=False, default=str)[:200])}`"
+        yield f"- item `{code(json.dumps(case.item.value, ensure_ascii=False, default=str)[:200])}`"
     if run.params:
         params = json.dumps(masked(run.params), ensure_ascii=False, default=str)
-        yield f"- params `{_code(params[:_LONG])}`"
+        yield f"- params `{code(params[:_LONG])}`"
     machine = f"{place.system}, Python {place.python}"
     yield f"- agentainer {place.version}, backend {clean(place.backend)}, {machine}"
     if node.error:
@@ -134,7 +135,7 @@ def _causes(case: Case) -> Iterator[str]:
     failed = sum(len(cause.items) for cause in case.causes)
     yield from ("", f"### {failed} of {counted(len(case.step.items), 'item')} failed", "")
     for cause in case.causes:
-        error = f": `{_code(cause.error)}`" if cause.error else ""
+        error = f": `{code(cause.error)}`" if cause.error else ""
         yield f"- {len(cause.items)} × {clean(cause.words)}{error} (items {ranges(cause.items)})"
 
 
@@ -146,27 +147,14 @@ def _changes(case: Case) -> Iterator[str]:
         yield "Nothing that the step depends on is different."
     for change in case.changes:
         if change.diff:
-            yield from ("", f"{clean(change.what)}: {change.after}", *_fenced(change.diff, "diff"), "")
+            yield from ("", f"{clean(change.what)}: {change.after}", *fenced(change.diff, "diff"), "")
         else:
             texts = (change.before, change.after)
             if change.what.startswith("param ") and _SECRET.search(change.what):
                 texts = (MASK, MASK)
-            before, after = (f"`{_code(text)}`" if text else "nothing" for text in texts)
+            before, after = (f"`{code(text)}`" if text else "nothing" for text in texts)
             yield f"- {clean(change.what)}: {before} → {after}"
 
 
 def _block(title: str, lines: Sequence[str], language: str = "") -> Iterator[str]:
-    yield from ("", f"### {title}", "", *_fenced(lines, language))
-
-
-def _fenced(lines: Sequence[str], language: str = "") -> Iterator[str]:
-    """Lines as they are, in a fence that is longer than any in them."""
-    safe = [clean_output(line) for line in lines]
-    longest = max((len(run) for line in safe for run in re.findall("`+", line)), default=0)
-    fence = "`" * max(3, longest + 1)
-    yield from (f"{fence}{language}", *safe, fence)
-
-
-def _code(text: str) -> str:
-    """Text between backquotes."""
-    return clean(first_line(text)).replace("`", "'")
+    yield from ("", f"### {title}", "", *fenced(lines, language))

@@ -47,7 +47,7 @@ def _dicts(
     for key, value in new.items():
         if key not in old:
             parts.append(Entry(value, key, mark="+"))
-        elif (touched is not None and key not in touched) or _is_same(old[key], value):
+        elif (touched is not None and key not in touched) or is_same(old[key], value):
             same[key] = value
         else:
             parts.append(_changed(key, old[key], value, depth))
@@ -72,7 +72,7 @@ def _lists(old: Sequence[Any], new: Sequence[Any], depth: int) -> Delta:
             parts.append(Entry(came[place], number, mark="+"))
         elif place >= len(came):
             parts.append(Entry(gone[place], number, mark="-"))
-        elif _is_same(gone[place], came[place]):
+        elif is_same(gone[place], came[place]):
             parts.append(Entry(came[place], number, mark="="))
         else:
             parts.append(_changed(number, gone[place], came[place], depth))
@@ -86,7 +86,7 @@ def _lists(old: Sequence[Any], new: Sequence[Any], depth: int) -> Delta:
 def _common(old: Sequence[Any], new: Sequence[Any], most: int | None = None) -> int:
     number = 0
     for one, other in zip(old, new, strict=False):
-        if number == most or not _is_same(one, other):
+        if number == most or not is_same(one, other):
             break
         number += 1
     return number
@@ -97,14 +97,14 @@ def _changed(part: str | int, old: Any, new: Any, depth: int) -> Entry:
     return Entry(new if inner is None else inner, part, mark="~", old=old)
 
 
-def _is_same(old: Any, new: Any) -> bool:
+def is_same(old: Any, new: Any) -> bool:
     """Equal as JSON, where true is not 1; parts of large values are taken for equal if they are so here."""
     if old is new:
         return True
     if isinstance(old, bool) != isinstance(new, bool) or old != new:
         return False
     if isinstance(old, dict) and len(old) <= _SMALL:
-        return all(_is_same(old[key], new[key]) for key in old)
+        return all(is_same(old[key], new[key]) for key in old)
     if isinstance(old, list) and len(old) <= _SMALL:
-        return all(map(_is_same, old, new))
+        return all(map(is_same, old, new))
     return True

@@ -17,6 +17,7 @@ from textual.widgets import Static
 from agentainer_tui.areas import HISTORY
 from agentainer_tui.copying import copy
 from agentainer_tui.feed import Changes, Feed
+from agentainer_tui.flows.comparing import show_comparison
 from agentainer_tui.flows.forgetting import forget_runs
 from agentainer_tui.flows.retrying import retry
 from agentainer_tui.flows.stopping import cancel
@@ -240,7 +241,7 @@ class HistoryScreen(AreaScreen):
         row = self.history.row
         if action in ("retry", "cancel"):
             return row is not None and row.run.status.is_terminal == (action == "retry")
-        if action in ("mark", "copy_id"):
+        if action in ("mark", "copy_id", "compare"):
             return row is not None
         if action == "delete":
             return row is not None or bool(self.history.marked)
@@ -283,6 +284,15 @@ class HistoryScreen(AreaScreen):
         self.history.toggle_mark()
         self._show_choices()
         self._offer()
+
+    def action_compare(self) -> None:
+        """Compare two marked runs, or the one under the cursor with an earlier one."""
+        marked = list(self.history.marked)
+        if len(marked) > 2:
+            self.app.tell(f"{len(marked)} runs are marked: two can be compared.")
+            return
+        row = self.history.row
+        self.app.command(show_comparison(self.app, marked, row.id if row is not None else None))
 
     def action_copy_id(self) -> None:
         """Copy the id of the run under the cursor."""

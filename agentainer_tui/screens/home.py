@@ -20,6 +20,7 @@ from agentainer_tui.details import problems_lines
 from agentainer_tui.feed import Feed
 from agentainer_tui.flows.answering import answer
 from agentainer_tui.flows.cleaning import clean_up
+from agentainer_tui.flows.comparing import show_comparison
 from agentainer_tui.flows.retrying import retry
 from agentainer_tui.flows.starting import start
 from agentainer_tui.flows.stopping import cancel
@@ -226,6 +227,10 @@ class HomeScreen(AreaScreen):
             return run is not None and run.status.is_terminal
         if action == "cancel":
             return run is not None and not run.status.is_terminal
+        if action == "mark":
+            return self.runs.has_focus
+        if action == "compare":
+            return run is not None
         if action == "answer":
             return run is not None and bool(self.feed.gates(run.id))
         return True
@@ -255,6 +260,16 @@ class HomeScreen(AreaScreen):
         """Clean up after the selected run, or after all of the selected workflow's."""
         run = self.runs.run if self.runs.has_focus else None
         self.app.command(clean_up(self.app, run.id if run is not None else None))
+
+    def action_mark(self) -> None:
+        """Mark the run under the cursor, or take its mark away."""
+        self.runs.toggle_mark()
+
+    def action_compare(self) -> None:
+        """Compare the marked runs, or the selected one with one before it."""
+        run = self._selected_run()
+        marked = self.runs.marked
+        self.app.command(show_comparison(self.app, marked, run.id if run is not None else None))
 
     def on_descendant_focus(self) -> None:
         """Which run the keys act on depends on the focused pane."""

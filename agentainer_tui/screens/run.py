@@ -16,6 +16,7 @@ from agentainer_tui.areas import RUN
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.flows.answering import answer
 from agentainer_tui.flows.cleaning import clean_up
+from agentainer_tui.flows.comparing import show_comparison
 from agentainer_tui.flows.entering import enter_step
 from agentainer_tui.flows.exporting import export
 from agentainer_tui.flows.retrying import retry
@@ -280,6 +281,10 @@ class RunScreen(Watching):
     def action_clean(self) -> None:
         """Clean up after this run."""
         self.app.command(clean_up(self.app, self.run_id))
+
+    def action_compare(self) -> None:
+        """Compare this run with an earlier one."""
+        self.app.command(show_comparison(self.app, (), self.run_id))
 
     def action_export(self) -> None:
         """Write this run into a file."""

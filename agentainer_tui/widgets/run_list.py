@@ -31,6 +31,8 @@ class RunList(RowList):
         self._now = now
         self._rows: dict[str, RunRow] = {}
         self._workflow: str | None = None
+        # The runs that are to be compared: no more than two, the last ones that were marked.
+        self.marked: list[str] = []
 
     def show(self, rows: Sequence[RunRow], workflow: str | None) -> None:
         """Take the runs of a workflow (None: of all), newest first."""
@@ -49,6 +51,17 @@ class RunList(RowList):
         """The run under the cursor."""
         return self._rows.get(str(self.key or ""))
 
+    def toggle_mark(self) -> None:
+        """Mark the run under the cursor, or take its mark away; of three marks the first one goes."""
+        run = self.run
+        if run is None:
+            return
+        if run.id in self.marked:
+            self.marked.remove(run.id)
+        else:
+            self.marked = [*self.marked[-1:], run.id]
+        self.refresh()
+
     def tick(self) -> None:
         """Time went on: runs in progress are drawn again."""
         self.refresh_keys([row.id for row in self._rows.values() if not row.status.is_terminal])
@@ -66,7 +79,8 @@ class RunList(RowList):
         now = self._now()
         look, ink = LOOKS.get(run.status, UNKNOWN), self.status_ink(run.status)
         muted, faint = self.ink("muted"), self.ink("faint")
-        row.gap().put(f"{self.glyphs.of(run.status)} ", ink).cell(look.word, WORD_WIDTH, ink).gap()
+        row.put(self.glyphs.marked if run.id in self.marked else " ", self.ink("accent"))
+        row.put(f"{self.glyphs.of(run.status)} ", ink).cell(look.word, WORD_WIDTH, ink).gap()
         if self._workflow is None and width >= 40:
             row.cell(run.workflow, max(8, min(26, (width - 40) // 2 + 4)), self.ink("text")).gap()
         shown = 12 if width >= 72 else 6

@@ -180,7 +180,7 @@ class SheetPane(Vertical):
 
     def offers(self, what: str) -> bool:
         """Whether a key has something to do now."""
-        if what == "clear":
+        if what in ("clear", "next", "previous"):
             return self._finding is not None
         if what == "filter":
             return self._filters

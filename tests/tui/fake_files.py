@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import HistoryError
+from engine.facade import PlanDiff
 from engine.history.recording_format import Manifest, RecordedRun
 from engine.history.recording_writer import Exported
 
@@ -16,6 +17,7 @@ class FakeFiles:
     def __init__(self) -> None:
         super().__init__()
         self.documents: dict[str, str] = {}
+        self.plan_diff: PlanDiff | None = None
 
     def _do(self, *call: Any) -> None:
         raise NotImplementedError
@@ -26,6 +28,9 @@ class FakeFiles:
             "1.0", "2026-01-01T12:00:00Z", run_id, "w", "failed", (RecordedRun(run_id, 9),), ()
         )
         return Exported(folder / f"w-{run_id}.agentainer", 2048, 9, manifest)
+
+    async def plan_changes(self, before: str, after: str) -> PlanDiff | None:
+        return self.plan_diff
 
     async def document(self, digest: str) -> str:
         if digest not in self.documents:

@@ -264,6 +264,15 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
     "a text that is a list": (event(0, data={"workflow": ["x"]}), "'workflow' is not what it must be"),
     "a plan of numbers": (event(0, data={"plan": [1]}), "'plan' is not what it must be"),
     "a plan without names": (event(0, data={"plan": [{"id": "one", "type": "x", "ordinal": 0}]}), "missing"),
+    "a variable that is a number": (event(5, data={"env": {"A": 1}}), "'env' is not what it must be"),
+    "an agent that is a text": (
+        event(0, data={"plan": [{"id": "one", "name": "x", "type": "x", "ordinal": 0, "agent": "x"}]}),
+        "'agent' is not what it must be",
+    ),
+    "limits that are texts": (
+        event(0, data={"plan": [{"id": "one", "agent": {"limits": {"cpus": "x"}}}]}),
+        "'agent' is not what it must be",
+    ),
     "values that are a text": (event(3, data={"values": "abc"}), "'values' is not what it must be"),
     "an endless number": (event(7, data={"exit_code": 10**400}), "event 8 of run aaaa cannot be"),
 }

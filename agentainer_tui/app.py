@@ -349,8 +349,11 @@ class DashboardApp(ShellApp):
     # -- messages -------------------------------------------------------------------------------------
 
     @on(Worker.StateChanged)
-    def _worker_failed(self, event: Worker.StateChanged) -> None:
-        """Every error of every worker ends here: it is said, and the app goes on."""
+    def worker_failed(self, event: Worker.StateChanged) -> None:
+        """Every error of every worker ends here: it is said, and the app goes on.
+
+        Textual tells only the node that a worker is of; screens pass it on.
+        """
         error = event.worker.error
         if event.state is not WorkerState.ERROR or error is None:
             return

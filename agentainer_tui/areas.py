@@ -45,6 +45,7 @@ WORKFLOWS = "workflows"
 RUN = "run"
 HISTORY = "history"
 AGENTS = "agents"
+METRICS = "metrics"
 
 AREAS: tuple[Area, ...] = (
     Area(WORKFLOWS, "1", "Workflows", "Workflows of this directory, and their runs",
@@ -55,4 +56,6 @@ AREAS: tuple[Area, ...] = (
          "agentainer_tui.screens.history:HistoryScreen"),
     Area(AGENTS, "4", "Agents", "Running and kept agents, warm pools, orphans",
          "agentainer_tui.screens.agents:AgentsScreen"),
+    Area(METRICS, "5", "Metrics", "Figures and charts over the runs of a period",
+         "agentainer_tui.screens.metrics:MetricsScreen"),
 )  # fmt: skip

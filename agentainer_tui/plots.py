@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from agentainer_tui.inspector.entries import Line as Line
+
 Piece = tuple[str, str]
-Line = tuple[Piece, ...]
 Values = Sequence[float | None]
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
@@ -136,7 +137,7 @@ def _widths(count: int, room: int) -> list[tuple[int, int]]:
     if not count:
         return []
     each = max(1, min(9, room // count))
-    gap = 1 if each >= 3 else 0
+    gap = 1 if each >= 2 else 0
     return [(each - gap, gap)] * count
 
 

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.worker import Worker
 
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.keymap import CHANGING
@@ -101,6 +103,10 @@ class AreaScreen(Screen[None]):
             self.show()
         elif changes.rows:
             self.show_header()
+
+    @on(Worker.StateChanged)
+    def _worker_failed(self, event: Worker.StateChanged) -> None:
+        self.app.worker_failed(event)
 
     def _tick(self, _: float) -> None:
         if self.is_current:

@@ -176,11 +176,13 @@ class HistoryScreen(AreaScreen):
 
     # -- reading --------------------------------------------------------------------------------------
 
-    def _choose(self, chosen: HistoryFilter) -> None:
+    def choose(self, chosen: HistoryFilter) -> None:
         """Show other runs: the old ones stay until the first new ones are there."""
-        if chosen != self._chosen:
-            self._chosen = chosen
-            self._pages.wish_other()
+        if chosen == self._chosen:
+            return
+        self._chosen = chosen
+        self._pages.wish_other()
+        if self.is_mounted:  # else it is shown and read as soon as it is
             self._show_choices()
             self._read()
             self.refresh_bindings()
@@ -212,7 +214,7 @@ class HistoryScreen(AreaScreen):
 
     @on(ListFilter.Changed)
     def _text_changed(self, message: ListFilter.Changed) -> None:
-        self._choose(replace(self._chosen, text=message.list_filter.text))
+        self.choose(replace(self._chosen, text=message.list_filter.text))
 
     # -- actions --------------------------------------------------------------------------------------
 
@@ -251,30 +253,30 @@ class HistoryScreen(AreaScreen):
 
     def action_status(self) -> None:
         """The next choice of statuses."""
-        self._choose(self._chosen.next_status())
+        self.choose(self._chosen.next_status())
 
     def action_failures(self) -> None:
         """Only what failed, or all again."""
-        self._choose(self._chosen.failures())
+        self.choose(self._chosen.failures())
 
     def action_period(self) -> None:
         """The next period."""
-        self._choose(self._chosen.next_period())
+        self.choose(self._chosen.next_period())
 
     def action_workflow(self) -> None:
         """Only the runs of the workflow under the cursor, or of all again."""
         row = self.history.row
         if row is not None or self._chosen.workflow:
-            self._choose(self._chosen.only(row.run.workflow if row is not None else ""))
+            self.choose(self._chosen.only(row.run.workflow if row is not None else ""))
 
     def action_children(self) -> None:
         """Show runs that are part of others, or do not."""
-        self._choose(self._chosen.with_children())
+        self.choose(self._chosen.with_children())
 
     def action_clear(self) -> None:
         """Take the choices away, then the marks."""
         if self._chosen.is_narrow or self._chosen.children:
-            self._choose(HistoryFilter())
+            self.choose(HistoryFilter())
         else:
             self.history.clear_marks()
             self._show_choices()

@@ -58,7 +58,7 @@ class ChoiceBar(Horizontal):
             value = fit(one.value, widest).rstrip()
             chip.update(
                 Content.assemble(
-                    (f"{one.label} ", "$foreground 50%"),
+                    (f"{one.label} " if one.label else "", "$foreground 50%"),
                     (value, "bold $accent" if one.on else "$foreground"),
                 )
             )

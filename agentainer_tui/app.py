@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from textual.worker import Worker, WorkerState
 
 from agentainer_tui.areas import AREAS, RUN, WORKFLOWS
 from agentainer_tui.client import Client, EngineFacts
+from agentainer_tui.edit_words import news_of_saves
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.flows import stopping
 from agentainer_tui.keymap import CHANGING
@@ -38,6 +40,8 @@ EVENT_PAGE = 1_000
 # Seconds between two looks at what was pushed; ticks of clocks on screen, at first and after a while.
 _FLUSH = 0.1
 _TICK, _SLOW_TICK, _LONG = 0.2, 1.0, 60.0
+# Files of one save that are told of.
+_SAVES_TOLD = 3
 
 
 class DashboardApp(ShellApp):
@@ -115,6 +119,8 @@ class DashboardApp(ShellApp):
     @work(exclusive=True, group="workflows", exit_on_error=False)
     async def _watch_workflows(self) -> None:
         async for entries in self.client.workflow_changes():
+            for text, is_bad in islice(news_of_saves(self.feed.workflows, entries), _SAVES_TOLD):
+                self.tell(text, severity="warning" if is_bad else "information")
             self.feed.workflows = entries
             self.changes.publish(Changes(workflows=True))
 

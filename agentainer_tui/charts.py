@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _BLOCKS = "▏▎▍▌▋▊▉█"
-_LEVELS = "▁▂▃▄▅▆▇█"
+LEVELS = "▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = ".:-=+*#@"
 
 
@@ -22,7 +22,7 @@ def bar(value: float, whole: float, width: int, *, ascii_only: bool = False) -> 
 
 def sparkline(values: Sequence[float | None], *, ascii_only: bool = False, top: float | None = None) -> str:
     """One cell for each value, the highest (or `top`) full; a blank where there is none, or it is 0."""
-    levels = _ASCII_LEVELS if ascii_only else _LEVELS
+    levels = _ASCII_LEVELS if ascii_only else LEVELS
     highest = top or max((value for value in values if value is not None), default=0.0)
     cells = []
     for value in values:

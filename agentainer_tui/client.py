@@ -6,7 +6,7 @@ Every call may raise `AgentainerError`; the app shows it as a notification and g
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,10 +20,13 @@ from engine.events import Event
 
 if TYPE_CHECKING:
     from engine.entering import Shell
-    from engine.facade import Insight, KeptAgent, ParamSpec, PlanDiff, Roster, RunFilter
+    from engine.facade import Insight, KeptAgent, ParamSpec, PlanDiff, Roster, RunFilter, StepFate
     from engine.inventory import Orphan, PoolReport, Sample
     from engine.profiling import Profile
     from engine.recordings import Exported
+
+# Runs of each workflow that are known from the start, for its last result and the bars beside it.
+RECENT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,10 @@ class WorkflowEntry:
         params: what it asks for.
         problems: errors and warnings of the file as it stands now, with their positions.
         runnable: there is a good version to run (perhaps an earlier one than the file's).
+        digest: of the good version.
+        save: what the last good save changed against the version before it.
+        edit: what was changed since a version of it ran from here, or was first seen.
+        excerpts: the lines that problems are about, by number.
     """
 
     path: str
@@ -47,6 +54,10 @@ class WorkflowEntry:
     params: tuple[ParamSpec, ...] = ()
     problems: tuple[Problem, ...] = ()
     runnable: bool = True
+    digest: str = ""
+    save: PlanDiff | None = None
+    edit: PlanDiff | None = None
+    excerpts: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ class Snapshot:
         facts: about the engine.
         workflows: of the watched directory.
         runs: the newest page of those that are not part of another.
-        last_runs: the last one of each workflow.
+        last_runs: the last ones of each workflow, `RECENT` at most.
         live: all that are not over, those that are part of another too.
     """
 
@@ -83,11 +94,51 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class RetryScope:
-    """How much of a run to do again: whole by default, from a step on, one step, or what failed."""
+    """How much of a run to do again: whole by default, from a step on, one step, or what failed.
+
+    `edited`: by its file as it is now; what was changed there is done again, too.
+    """
 
     from_step: str | None = None
     only_step: str | None = None
     failed: bool = False
+    edited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a retry would do.
+
+    Attributes:
+        steps: what becomes of each, in the order of the document.
+        worked: seconds that the work took whose results stand, by step.
+        seconds_saved: of all of it together.
+        diff: what the edited file changed.
+        digest: of the document that it would run.
+    """
+
+    steps: tuple[StepFate, ...]
+    worked: Mapping[str, float] = field(default_factory=dict)
+    seconds_saved: float = 0.0
+    diff: PlanDiff | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """The file of a run as it is now.
+
+    Attributes:
+        path: where it is.
+        digest: of the document in it; empty if that has errors.
+        problems: of the document.
+        excerpts: the lines that these are about, by number.
+    """
+
+    path: str
+    digest: str = ""
+    problems: tuple[Problem, ...] = ()
+    excerpts: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +198,11 @@ class Client(Protocol):
         """Start the workflow of that file; returns the run's id."""
         ...
 
-    async def retry(self, run_id: str, scope: RetryScope) -> str:
-        """Run it again as a new run; returns that one's id."""
+    async def retry(self, run_id: str, scope: RetryScope, *, digest: str = "") -> str:
+        """Run it again as a new run; returns that one's id.
+
+        With `scope.edited`, `digest` is that of the preview: a file that was saved since is refused.
+        """
         ...
 
     async def cancel(self, run_id: str, *, hurry: bool = False) -> None:
@@ -194,6 +248,37 @@ class Client(Protocol):
 
     def log(self, attempt: AttemptKey) -> LogSource:
         """An attempt's log: lines by number, also while it grows. Close it when it is not shown any more."""
+        ...
+
+    # -- editing, and doing a run again ---------------------------------------------------------------
+
+    async def preview_retry(self, run_id: str, scope: RetryScope) -> Preview:
+        """What `retry` would do.
+
+        Raises:
+            UsageError: that makes no sense for this run.
+            DocumentError: the edited file has errors.
+        """
+        ...
+
+    async def run_file(self, run_id: str) -> RunFile:
+        """The file that a run came from, as it is now.
+
+        Raises:
+            UsageError: it did not come from a file, or another workflow is in it now.
+        """
+        ...
+
+    async def step_line(self, path: str, step: str) -> int:
+        """The line at which a step begins in a file, 0 if it is not known."""
+        ...
+
+    async def create_workflow(self, name: str, template: str) -> str:
+        """Write a new workflow into the watched directory; returns its path.
+
+        Raises:
+            UsageError: it cannot be called so, or there is one.
+        """
         ...
 
     # -- the history as a whole -----------------------------------------------------------------------

@@ -72,8 +72,28 @@ def viewer(*, edit: bool) -> list[str]:
     raise UsageError(f"no {'editor' if edit else 'pager'} is found", hint=hint)
 
 
-def view_file(app: App[Any], path: Path, *, edit: bool) -> None:
-    """Give the terminal to a pager or an editor until it ends.
+# How editors are told where to open a file; others are given the file alone.
+_PLUS_LINE = frozenset(
+    {
+        *("vi", "vim", "nvim", "view", "gvim", "nano", "pico", "emacs", "emacsclient", "micro", "kak", "joe"),
+        *("jed", "mg", "ne", "vis", "mcedit", "less", "more", "most"),
+    }
+)
+_COLON_LINE = {"hx": (), "helix": (), "subl": (), "zed": (), "code": ("--goto",), "codium": ("--goto",)}
+
+
+def at_line(command: list[str], path: Path, line: int) -> list[str]:
+    """The whole command that opens a file, at a line (0: anywhere) if the program is known to take one."""
+    name = Path(command[0]).name
+    if line > 0 and name in _PLUS_LINE:
+        return [*command, f"+{line}", str(path)]
+    if line > 0 and name in _COLON_LINE:
+        return [*command, *_COLON_LINE[name], f"{path}:{line}"]
+    return [*command, str(path)]
+
+
+def view_file(app: App[Any], path: Path, *, edit: bool, line: int = 0) -> None:
+    """Give the terminal to a pager or an editor until it ends, at a line of the file if it takes one.
 
     Raises:
         UsageError: there is none, or the terminal cannot be given away.
@@ -81,7 +101,7 @@ def view_file(app: App[Any], path: Path, *, edit: bool) -> None:
     command = viewer(edit=edit)
     try:
         with app.suspend():
-            subprocess.run([*command, str(path)], check=False)
+            subprocess.run(at_line(command, path, line), check=False)
     except SuspendNotSupported:
         raise UsageError("this terminal cannot be given to another program") from None
     except OSError as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentainer_tui.text import brief, clean, counted
 
 if TYPE_CHECKING:
+    from agentainer_tui.client import WorkflowEntry
     from engine.facade import FieldChange, PlanDiff, StepChange
 
 # Characters of a value: shown, before the first that differs, looked at.
@@ -29,6 +31,29 @@ def summary(diff: PlanDiff) -> str:
         names = list(dict.fromkeys(clean(field.name, limit=24) for field in diff.workflow))
         parts.append("workflow: " + ", ".join(names[:_NAMES]) + (", …" if len(names) > _NAMES else ""))
     return "; ".join(parts)
+
+
+def news_of_saves(
+    before: Sequence[WorkflowEntry], after: Sequence[WorkflowEntry]
+) -> Iterator[tuple[str, bool]]:
+    """A sentence for each file that was saved, and whether it says that something is wrong."""
+    known = {entry.path: entry for entry in before}
+    for entry in after:
+        old = known.get(entry.path)
+        name = clean(Path(entry.path).name, limit=60)
+        bad = [problem for problem in entry.problems if problem.severity == "error"]
+        if old is None:
+            yield f"{name} is new here." if not bad else f"{name} cannot be loaded.", bool(bad)
+        elif bad and entry.problems != old.problems:
+            place = f" at {bad[0].line}:{bad[0].column}" if bad[0].line else ""
+            yield f"{name} has {counted(len(bad), 'error')}{place}.", True
+        elif entry.digest != old.digest and not bad:
+            yield (
+                f"{name}: {summary(entry.save) if entry.save else 'saved, nothing that runs was changed'}",
+                False,
+            )
+        elif not bad and any(problem.severity == "error" for problem in old.problems):
+            yield f"{name} is good again.", False
 
 
 def diff_lines(diff: PlanDiff) -> Iterator[str]:

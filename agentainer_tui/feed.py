@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import nlargest
 
-from agentainer_tui.client import Snapshot, WorkflowEntry
+from agentainer_tui.client import RECENT, Snapshot, WorkflowEntry
 from agentainer_tui.failure.finding import FailureLog
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunRow, RunView, StepView, row_of
@@ -208,10 +209,12 @@ class Feed:
 
     def last_runs(self) -> dict[str, RunRow]:
         """The newest run of each workflow, by name."""
-        last: dict[str, RunRow] = {}
+        return {name: rows[0] for name, rows in self.recent_runs(1).items()}
+
+    def recent_runs(self, most: int = RECENT) -> dict[str, list[RunRow]]:
+        """The newest runs of each workflow, newest first, by name."""
+        found: defaultdict[str, list[RunRow]] = defaultdict(list)
         for row in self.rows.values():
-            if row.parent_run:
-                continue
-            if row.workflow not in last or last[row.workflow].seq < row.seq:
-                last[row.workflow] = row
-        return last
+            if not row.parent_run:
+                found[row.workflow].append(row)
+        return {name: nlargest(most, rows, key=lambda row: row.seq) for name, rows in found.items()}

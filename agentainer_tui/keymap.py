@@ -73,6 +73,8 @@ SCOPES = {
     "search": "While a search in a tab is typed",
     "palette": "In the menu",
     "jump": "While letters are shown on the panes",
+    "retry": "Retry",
+    "params": "Params of a run",
     "dialog": "Dialogs",
 }
 
@@ -96,6 +98,9 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
     ("search",),
     ("palette",),
     ("jump",),
+    ("list", "retry", "dialog"),
+    ("text", "retry"),
+    ("params", "dialog"),
     ("dialog",),
 )
 
@@ -103,16 +108,19 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
 TYPING = frozenset({"filter", "search", "palette", "jump"})
 
 # Actions that change something: not offered where a recording is shown.
-CHANGING = frozenset({"run_workflow", "retry", "cancel", "answer", "clean", "shell", "export"})
+CHANGING = frozenset({"run_workflow", "retry", "edit", "new", "cancel", "answer", "clean", "shell", "export"})
 
 KEYS: tuple[Key, ...] = (
     Key("home", "run", "r", "run_workflow", "Run", "Run the workflow (asks for its params)", True, True),
     Key("home", "retry", "R", "retry", "Retry", "Retry the selected run: choose how much", True, True),
+    Key("home", "edit", "e", "edit", "Edit", "Edit the workflow's file in $EDITOR", True, True),
+    Key("home", "new", "N", "new", "New", "New workflow from a template", True, True),
     Key("home", "cancel", "x", "cancel", "Cancel", "Cancel the selected run (asks first)", True, True),
     Key("home", "answer", "a", "answer", "Answer", "Approve or reject a step that waits for you", True, True),
     Key("home", "clean", "X", "clean", "Clean up", "List kept agents, then remove them", True, True),
     Key("run", "back", "escape,backspace", "back", "Back", "To where you came from", True, display="esc"),
     Key("run", "retry", "R", "retry", "Retry", "Retry this run: choose how much of it", True, True),
+    Key("run", "edit", "e", "edit", "Edit", "Edit its file, then run it again from there", True, True),
     Key("run", "cancel", "x", "cancel", "Cancel", "Cancel this run (asks first)", True, True),
     Key("run", "answer", "a", "answer", "Answer", "Approve or reject a step that waits for you", True, True),
     Key("run", "parent", "p", "parent", "Parent", "Open the run that this one is a part of", True, True),
@@ -301,6 +309,9 @@ KEYS: tuple[Key, ...] = (
     Key("palette", "copy", "ctrl+y", "copy", "Copy", "Copy the command line of what the cursor is on"),
     Key("palette", "leave", "escape", "leave", "Back", "To the list before, in the end out of the menu"),
     Key("jump", "leave", "escape,backslash", "leave", "Stay", "Stay where you are"),
+    Key("retry", "edit", "e", "edit", "Edit", "Edit the file, then look at what that changes"),
+    Key("params", "defaults", "f4", "defaults", "Defaults", "Put the defaults into all fields"),
+    Key("params", "last", "f5", "last", "Last run", "Put the values of the last run into all fields"),
     Key("dialog", "previous", "left", "app.focus_previous", "Previous", "To the button or field before"),
     Key("dialog", "next", "right", "app.focus_next", "Next", "To the next button or field (also tab)"),
     Key("dialog", "dismiss", "escape", "dismiss_dialog", "Close", "Close it without doing anything"),

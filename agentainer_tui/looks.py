@@ -31,6 +31,14 @@ LOOKS: dict[str, Look] = {
 # A step that runs nothing and waits: for the answer of a person, or for time to pass.
 GATE = Look("◇", "?", "waiting", "accent")
 DELAY = Look("◔", "z", "waiting", "running")
+# What becomes of a step in a retry.
+FATES: dict[str, Look] = {
+    "reused": Look("≡", "=", "reused", "success"),
+    "rerun": Look("↻", "~", "rerun", "running"),
+    "new": Look("+", "+", "new", "accent"),
+    "ineligible": Look("▲", "!", "ineligible", "warning"),
+    "gone": Look("−", "-", "gone", "muted"),
+}
 UNKNOWN = Look("?", "?", "unknown", "muted")
 WORD_WIDTH = max(len(look.word) for look in LOOKS.values())
 

@@ -43,8 +43,10 @@ class Twins:
             words += _option("--from", scope.from_step)
         elif scope.only_step is not None:
             words += _option("--only", scope.only_step)
-        elif scope.failed:
+        elif scope.failed and not scope.edited:  # with an edit, that is meant anyway
             words.append("--failed")
+        if scope.edited:
+            words.append("--edited")
         return self._line(*words)
 
     def cancel(self, run_id: str, *, hurry: bool = False) -> str:

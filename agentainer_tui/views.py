@@ -247,13 +247,15 @@ class RunView:
 class RunRow:
     """One run in a list; `seq` is the event that made it: newer runs have greater ones.
 
-    `gates` is how many steps of it, or of runs that are part of it, wait for the answer of a person.
+    `gates` is how many steps of it, or of runs that are part of it, wait for the answer of a person; `digest`
+    is that of its document.
     """
 
     id: str
     workflow: str
     status: RunStatus
     seq: int = 0
+    digest: str = ""
     reason: str = ""
     error: str = ""
     backend: str = ""
@@ -277,6 +279,7 @@ def row_of(view: RunView) -> RunRow:
         workflow=view.workflow,
         status=view.status,
         seq=view.created_seq,
+        digest=view.digest,
         reason=view.reason,
         error=view.error,
         backend=view.backend,
@@ -301,6 +304,7 @@ def row_of_record(record: RunRecord) -> RunRow:
         workflow=record.workflow,
         status=RunStatus(record.status),
         seq=record.seq,
+        digest=record.digest,
         reason=record.reason or "",
         error=record.error or "",
         backend=record.backend,

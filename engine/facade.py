@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from engine.workflows.plan import Plan as Plan
     from engine.workflows.plan import Template as Template
     from engine.workflows.plan_diff import FieldChange, PlanDiff, StepChange, diff_plans
+    from engine.workflows.step_lines import step_lines
+    from engine.workflows.templates import TEMPLATES, check_new_name, create_workflow
 else:
     _RECORDS = (
         *("AttemptRecord", "ItemRecord", "ListedRun", "RunDetail", "RunFilter", "RunPage", "RunRecord"),
@@ -80,12 +82,17 @@ else:
             from engine.orchestrator import rerunning as module
         elif name in ("FieldChange", "PlanDiff", "StepChange", "diff_plans"):
             from engine.workflows import plan_diff as module
+        elif name == "step_lines":
+            from engine.workflows import step_lines as module
+        elif name in ("TEMPLATES", "check_new_name", "create_workflow"):
+            from engine.workflows import templates as module
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(module, name)
 
 
 __all__ = [
+    "TEMPLATES",
     "Aggregate",
     "AttemptRecord",
     "Bucket",
@@ -119,6 +126,8 @@ __all__ = [
     "WorkflowMetrics",
     "answer_gate",
     "cancel_run",
+    "check_new_name",
+    "create_workflow",
     "diff_plans",
     "document_schema",
     "edited_plan",
@@ -131,6 +140,7 @@ __all__ = [
     "preview_run",
     "prometheus_text",
     "read_param",
+    "step_lines",
     "validate_file",
 ]
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agentainer_tui.bridge.link import EngineLink
+from agentainer_tui.bridge.editing import Editing
 from agentainer_tui.bridge.logs import FileLog
 from agentainer_tui.bridge.stream import Stream
-from agentainer_tui.client import AttemptKey, EngineFacts, Snapshot, WorkflowEntry
+from agentainer_tui.client import RECENT, AttemptKey, EngineFacts, Snapshot, WorkflowEntry
 from agentainer_tui.views import RunRow, row_of_record
 from engine.events import Event, EventType
 
 if TYPE_CHECKING:
     from engine.facade import Engine
-    from engine.upkeep import CatalogEntry
 
 
-class Reading(EngineLink):
+class Reading(Editing):
     """Reads; changes nothing."""
 
     _committed: Callable[[], AsyncIterator[Event]] | None = None
@@ -38,10 +38,10 @@ class Reading(EngineLink):
         self._committed = committed
         runs = [row_of_record(run) for run in await engine.history.runs(limit=page, children=False)]
         live = [row_of_record(run) for run in await engine.history.unfinished()]
-        last = await engine.history.last_runs_by_workflow(1)
+        last = await engine.history.last_runs_by_workflow(RECENT)
         return Snapshot(
             facts=_facts(engine),
-            workflows=self._entries(),
+            workflows=await self._entries(),
             runs=tuple(runs),
             last_runs=tuple(row_of_record(run) for found in last.values() for run in found),
             live=tuple(live),
@@ -65,11 +65,12 @@ class Reading(EngineLink):
             return
         stream = Stream(self._loop, catalog.changes)
         async for _ in stream.batches():
-            yield self._entries()
+            yield await self._entries()
 
-    def _entries(self) -> tuple[WorkflowEntry, ...]:
+    async def _entries(self) -> tuple[WorkflowEntry, ...]:
         catalog = self._engine.catalog
-        return tuple(map(_entry, catalog.entries)) if catalog is not None else ()
+        entries = catalog.entries if catalog is not None else ()
+        return await asyncio.to_thread(self._versions.take, entries)
 
     async def runs(self, *, limit: int, before: int | None, workflow: str | None) -> tuple[RunRow, ...]:
         """A page of the history."""
@@ -120,16 +121,3 @@ def _facts(engine: Engine) -> EngineFacts:
     # Where the server listens is for `doctor`; the header has no room for it.
     store = engine.store_description.partition(", at ")[0]
     return EngineFacts(name, store, tuple(engine.notes or facts.notes))
-
-
-def _entry(entry: CatalogEntry) -> WorkflowEntry:
-    plan = entry.plan
-    return WorkflowEntry(
-        path=str(entry.path),
-        name=entry.name,
-        description=plan.description if plan is not None else "",
-        steps=tuple(step.name for step in plan.steps.values()) if plan is not None else (),
-        params=tuple(plan.params.values()) if plan is not None else (),
-        problems=entry.problems,
-        runnable=plan is not None,
-    )

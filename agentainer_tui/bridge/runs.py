@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agentainer_tui.bridge.link import EngineLink
+from agentainer_tui.bridge.editing import Editing
 from agentainer_tui.client import RetryScope
 from engine.errors import UsageError
 
 
-class Runs(EngineLink):
+class Runs(Editing):
     """Commands about runs."""
 
     async def run(self, path: str, params: Mapping[str, Any]) -> str:
@@ -20,19 +20,30 @@ class Runs(EngineLink):
         plan = next((entry.plan for entry in entries if str(entry.path) == path), None)
         if plan is None:
             raise UsageError(f"{path} has no version that can be run")
-        return await self._call(self._engine.start_run(plan, params, source="dashboard"))
+        run_id = await self._call(self._engine.start_run(plan, params, source="dashboard"))
+        self._versions.ran(path, plan)
+        return run_id
 
-    async def retry(self, run_id: str, scope: RetryScope) -> str:
+    async def retry(self, run_id: str, scope: RetryScope, *, digest: str = "") -> str:
         """Run it again as a new run."""
-        return await self._call(
+        plan = await self._edited_plan(run_id) if scope.edited else None
+        if plan is not None and digest and plan.digest != digest:
+            raise UsageError(
+                f"{plan.path} was saved again since the preview was made", hint="look at it again, then retry"
+            )
+        again = await self._call(
             self._engine.retry(
                 run_id,
                 from_step=scope.from_step,
                 only_step=scope.only_step,
                 failed=scope.failed,
                 source="dashboard",
+                plan=plan,
             )
         )
+        if plan is not None and plan.path is not None:
+            self._versions.ran(plan.path, plan)
+        return again
 
     async def cancel(self, run_id: str, *, hurry: bool = False) -> None:
         """Cancel a run."""

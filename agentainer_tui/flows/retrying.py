@@ -10,12 +10,20 @@ if TYPE_CHECKING:
     from agentainer_tui.app import DashboardApp
 
 
-async def retry(app: DashboardApp, run_id: str, step_id: str | None = None) -> None:
-    """Ask how much of a run to do again (`step_id`: the step that is meant), do it, and show the new run."""
+async def retry(app: DashboardApp, run_id: str, step_id: str | None = None, *, edited: bool = False) -> None:
+    """Ask how much of a run to do again, do it, and show the new run.
+
+    `step_id` is the step that is meant; `edited`, that its file was edited, and is what it should run by.
+    """
     from agentainer_tui.screens.retry import RetryDialog
 
     view = await app.view_of(run_id)
-    scope: RetryScope | None = await app.push_screen_wait(RetryDialog(view, step_id))
-    if scope is not None:
-        app.open_run(await app.client.retry(run_id, scope))
+
+    async def submit(scope: RetryScope, digest: str) -> str:
+        new = await app.client.retry(run_id, scope, digest=digest)
         app.echo(app.twins.retry(run_id, scope))
+        return new
+
+    again = await app.push_screen_wait(RetryDialog(view, submit, step_id, edited=edited))
+    if again is not None:
+        app.open_run(again)

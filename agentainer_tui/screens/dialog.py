@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -33,7 +33,7 @@ class Choice(Generic[Answer]):
 class Dialog(ModalScreen[Answer | None]):
     """A box over the screen. Escape answers None, which never does anything."""
 
-    CSS_PATH = "dialog.tcss"
+    CSS_PATH: ClassVar[Any] = "dialog.tcss"  # others add their own after it
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog")]
     AUTO_FOCUS = ""
 

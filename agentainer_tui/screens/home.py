@@ -14,32 +14,36 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from agentainer_tui.about import ABOUT_INKS, about_workflow
 from agentainer_tui.areas import WORKFLOWS
 from agentainer_tui.client import WorkflowEntry
-from agentainer_tui.details import problems_lines
 from agentainer_tui.feed import Feed
 from agentainer_tui.flows.answering import answer
 from agentainer_tui.flows.cleaning import clean_up
 from agentainer_tui.flows.comparing import show_comparison
+from agentainer_tui.flows.editing import edit_workflow, new_workflow
 from agentainer_tui.flows.retrying import retry
 from agentainer_tui.flows.starting import start
 from agentainer_tui.flows.stopping import cancel
 from agentainer_tui.keymap import bindings
+from agentainer_tui.looks import LOOKS, UNKNOWN
 from agentainer_tui.screens.area import AreaScreen
-from agentainer_tui.text import clean, counted, homely, plain
+from agentainer_tui.text import clean, counted, homely
 from agentainer_tui.twins import run_twin
 from agentainer_tui.views import RunRow
 from agentainer_tui.widgets.breadcrumbs import Crumb
+from agentainer_tui.widgets.list_filter import ListFilter
 from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.run_list import RunList
 from agentainer_tui.widgets.workflow_list import WorkflowList
 
 _NO_WORKFLOWS = (
     "No workflows here yet.",
-    "Put a YAML file into this directory: it appears as soon as it is saved.",
-    "`agentainer demo` opens the samples; `agentainer schema` helps your editor.",
+    "N writes one from a template.",
+    "Or put a YAML file into this directory:",
+    "it appears as soon as it is saved.",
+    "`agentainer demo` opens the samples.",
 )
-_INKS = {"error": "$error", "warning": "$warning", "muted": "$foreground 62%"}
 
 
 class HomeScreen(AreaScreen):
@@ -47,7 +51,7 @@ class HomeScreen(AreaScreen):
 
     CSS_PATH = "home.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("home")]
-    SCOPES = ("home", "list", "app")
+    SCOPES = ("home", "list", "filter", "app")
     AUTO_FOCUS = "#workflows"
     AREA: ClassVar[str] = WORKFLOWS
 
@@ -58,10 +62,13 @@ class HomeScreen(AreaScreen):
     def compose_body(self) -> Iterable[Widget]:
         """Workflows on the left, about the selected one and its runs on the right."""
         with Horizontal(id="panes"):
-            yield WorkflowList(id="workflows", now=self.now)
+            with Vertical(id="left"):
+                yield WorkflowList(id="workflows", now=self.now)
+                yield ListFilter("workflows")
             with Vertical(id="right"):
                 yield Static(id="about")
                 yield RunList(id="runs", now=self.now)
+                yield ListFilter("runs")
 
     def on_mount(self) -> None:
         """Titles."""
@@ -90,7 +97,7 @@ class HomeScreen(AreaScreen):
         self.show_header()
         if self.app.facts is not None:
             self.workflows.empty = _NO_WORKFLOWS
-        self.workflows.show(self.feed.workflows, self.feed.last_runs())
+        self._show_workflows()
         self._show_runs()
         self._show_about()
         self._offer()
@@ -110,9 +117,14 @@ class HomeScreen(AreaScreen):
         self.runs.tick()
         self.workflows.refresh()
 
+    def _show_workflows(self) -> None:
+        kept = self.query_one("#filter-workflows", ListFilter).keep(self.feed.workflows, _workflow_text)
+        self.workflows.show(kept, self.feed.recent_runs())
+
     def _show_runs(self) -> None:
         entry = self.workflows.entry
-        rows = self.feed.runs_of(entry.name if entry is not None else None)
+        known = self.feed.runs_of(entry.name if entry is not None else None)
+        rows = self.query_one("#filter-runs", ListFilter).keep(known, _run_text)
         self.runs.empty = self._no_runs(entry)
         self.runs.border_subtitle = counted(len(rows), "run") if rows else ""
         self.runs.show(rows, entry.name if entry is not None else None)
@@ -144,22 +156,21 @@ class HomeScreen(AreaScreen):
         return Content.assemble(words, (f", {bad} with errors" if bad else "", "$error"))
 
     def _about(self, entry: WorkflowEntry) -> Content:
-        facts = [Path(entry.path).name]
-        if entry.runnable:
-            facts.append(counted(len(entry.steps), "step"))
-            if entry.params:
-                facts.append(counted(len(entry.params), "param"))
-        parts = [plain(entry.description)] if entry.description else []
-        parts.append(Content.styled(clean("  ".join(facts)), "$foreground 62%"))
-        parts += [
-            Content.assemble(*((text, _INKS.get(ink, "")) for text, ink in pieces))
-            for pieces in problems_lines(entry.problems)
-        ]
-        if entry.runnable and any(problem.severity == "error" for problem in entry.problems):
-            parts.append(Content.styled("The last good version is kept and is what runs.", "$warning"))
-        return Content("\n").join(parts)
+        room = max(20, self.query_one("#about").content_size.width)
+        lines = about_workflow(entry, self._last_run(), room, self.app.glyphs)
+        return Content("\n").join(
+            Content.assemble(*((text, ABOUT_INKS.get(ink, "")) for text, ink in pieces)) for pieces in lines
+        )
 
     # -- actions --------------------------------------------------------------------------------------
+
+    @on(ListFilter.Changed, "#filter-workflows")
+    def _filter_workflows(self) -> None:
+        self._show_workflows()
+
+    @on(ListFilter.Changed, "#filter-runs")
+    def _filter_runs(self) -> None:
+        self._show_runs()
 
     @on(RowList.Moved, "#workflows")
     def _other_workflow(self) -> None:
@@ -223,6 +234,8 @@ class HomeScreen(AreaScreen):
         if action == "run_workflow":
             entry = self.workflows.entry
             return True if entry is not None and entry.runnable else None
+        if action == "edit":
+            return True if self.workflows.entry is not None else None
         if action == "retry":
             return run is not None and run.status.is_terminal
         if action == "cancel":
@@ -245,6 +258,16 @@ class HomeScreen(AreaScreen):
         """Retry the selected run."""
         if (run := self._selected_run()) is not None:
             self.app.command(retry(self.app, run.id))
+
+    def action_edit(self) -> None:
+        """Edit the file of the selected workflow."""
+        entry = self.workflows.entry
+        if entry is not None:
+            self.app.command(edit_workflow(self.app, entry))
+
+    def action_new(self) -> None:
+        """Write a new workflow from a template."""
+        self.app.command(new_workflow(self.app))
 
     def action_cancel(self) -> None:
         """Cancel the selected run."""
@@ -274,3 +297,11 @@ class HomeScreen(AreaScreen):
     def on_descendant_focus(self) -> None:
         """Which run the keys act on depends on the focused pane."""
         self._offer()
+
+
+def _workflow_text(entry: WorkflowEntry) -> str:
+    return f"{entry.name} {Path(entry.path).name} {entry.description}"
+
+
+def _run_text(run: RunRow) -> str:
+    return f"{LOOKS.get(run.status, UNKNOWN).word} {run.workflow} {run.id} {run.error}"

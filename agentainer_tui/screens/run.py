@@ -17,6 +17,7 @@ from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.flows.answering import answer
 from agentainer_tui.flows.cleaning import clean_up
 from agentainer_tui.flows.comparing import show_comparison
+from agentainer_tui.flows.editing import edit_run
 from agentainer_tui.flows.entering import enter_step
 from agentainer_tui.flows.exporting import export
 from agentainer_tui.flows.retrying import retry
@@ -251,6 +252,11 @@ class RunScreen(Watching):
         """Retry this run."""
         step, _ = self.steps.selected()
         self.app.command(retry(self.app, self.run_id, step.id if step is not None else None))
+
+    def action_edit(self) -> None:
+        """Edit the file at the selected step; what was changed can be run from here."""
+        step, _ = self.steps.selected()
+        self.app.command(edit_run(self.app, self.run_id, step.id if step is not None else None))
 
     def action_cancel(self) -> None:
         """Cancel this run."""

@@ -1,4 +1,4 @@
-"""The workflows of the watched directory, each with its last result, or with what is wrong with its file."""
+"""The workflows of the watched directory, each with its last results, or with what is wrong with its file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agentainer_tui.client import WorkflowEntry
 from agentainer_tui.looks import LOOKS, UNKNOWN, WORD_WIDTH
+from agentainer_tui.run_bars import run_bars
 from agentainer_tui.text import ago, duration
 from agentainer_tui.views import RunRow, elapsed
 from agentainer_tui.widgets.ink import Row
@@ -14,6 +15,8 @@ from agentainer_tui.widgets.row_list import RowList
 
 # The key of the first row, which stands for all workflows; no file has this path.
 ALL = ""
+# Cells of the columns; bars of the last runs are shown as far as there is room.
+_SIGN, _WHEN, _TOOK, _NAME, _BARS = 2, 8, 7, 12, 20
 
 
 class WorkflowList(RowList):
@@ -23,13 +26,13 @@ class WorkflowList(RowList):
         super().__init__(id=id)
         self._now = now
         self._entries: dict[str, WorkflowEntry] = {}
-        self._last: Mapping[str, RunRow] = {}
+        self._recent: Mapping[str, Sequence[RunRow]] = {}
 
-    def show(self, entries: Sequence[WorkflowEntry], last: Mapping[str, RunRow]) -> None:
-        """Take the entries, and the last run of each workflow by name."""
+    def show(self, entries: Sequence[WorkflowEntry], recent: Mapping[str, Sequence[RunRow]]) -> None:
+        """Take the entries, and the last runs of each workflow by name, newest first."""
         first = not self._entries
         self._entries = {entry.path: entry for entry in entries}
-        self._last = last
+        self._recent = recent
         self.set_keys([ALL, *self._entries] if entries else [])
         if first and entries:
             self.select(entries[0].path)
@@ -40,33 +43,43 @@ class WorkflowList(RowList):
         return self._entries.get(str(self.key or ""))
 
     def draw_row(self, place: int, width: int) -> Row:
-        """Name, sign and word of the last run, when, how long."""
+        """Name, sign and word of the last run, when, how long, and bars of the last ones."""
         row = self.mark(place)
         key = str(self.keys[place])
-        muted, faint = self.ink("muted"), self.ink("faint")
-        took = 7 if width >= 44 else 0
-        when = 8 if width >= 36 else 0
-        name = max(4, width - 2 - (WORD_WIDTH + 4) - (when + 1 if when else 0) - (took + 1 if took else 0))
+        when = _WHEN if width >= 36 else 0
+        took = _TOOK if width >= 44 else 0
+        fixed = 3 + WORD_WIDTH + _SIGN + sum(cells + 1 for cells in (when, took) if cells)
+        longest = max((len(entry.name) for entry in self._entries.values()), default=_NAME)
+        spare = width - fixed - max(_NAME, min(longest, 28)) - 2
+        bars = min(_BARS, spare) if spare >= 5 else 0
+        name = max(4, width - fixed - (bars + 2 if bars else 0))
         if key == ALL:
-            return row.gap().cell("All workflows", name, muted).gap().cell("", WORD_WIDTH + 2, muted)
+            return row.gap().cell("All workflows", width - 3, self.ink("muted"))
         entry = self._entries[key]
-        run = self._last.get(entry.name)
+        runs = self._recent.get(entry.name, ())
         row.gap().cell(entry.name, name, self.ink("text" if entry.runnable else "muted")).gap()
         if not entry.runnable:
             return row.put(f"{self.glyphs.alert} cannot load", self.ink("error"))
-        broken = any(problem.severity == "error" for problem in entry.problems)
-        if broken:
+        self._draw_result(row, entry, runs)
+        if runs:
+            self._draw_times(row, runs[0], when, took)
+        if bars and runs:
+            row.gap(2 + max(0, bars - len(runs)))
+            for sign, ink in run_bars(runs, bars, self._now(), self.glyphs):
+                row.put(sign, self.ink(ink))
+        return row
+
+    def _draw_result(self, row: Row, entry: WorkflowEntry, runs: Sequence[RunRow]) -> None:
+        if any(problem.severity == "error" for problem in entry.problems):
             row.put(f"{self.glyphs.alert} ", self.ink("error")).cell(
                 "bad save", WORD_WIDTH, self.ink("error")
             )
-        elif run is None:
-            row.cell("never run", WORD_WIDTH + 2, faint)
+        elif not runs:
+            row.cell("never run", WORD_WIDTH + _SIGN, self.ink("faint"))
         else:
-            look, ink = LOOKS.get(run.status, UNKNOWN), self.status_ink(run.status)
-            row.put(f"{self.glyphs.of(run.status)} ", ink).cell(look.word, WORD_WIDTH, ink)
-        if run is not None:
-            self._draw_times(row, run, when, took)
-        return row
+            status = runs[0].status
+            look, ink = LOOKS.get(status, UNKNOWN), self.status_ink(status)
+            row.put(f"{self.glyphs.of(status)} ", ink).cell(look.word, WORD_WIDTH, ink)
 
     def _draw_times(self, row: Row, run: RunRow, when: int, took: int) -> None:
         now = self._now()

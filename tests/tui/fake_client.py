@@ -22,13 +22,14 @@ from engine.errors import AgentainerError
 from engine.events import Event, EventType
 from engine.facade import KeptAgent
 from tests.tui.fake_agents import FakeAgents
+from tests.tui.fake_editing import FakeEditing
 from tests.tui.fake_files import FakeFiles
 from tests.tui.fake_history import FakeHistory
 from tests.tui.story import Story
 
 COMMANDS = (
     *("run", "retry", "cancel", "cleanup", "answer_gate", "delete_runs", "export_run"),
-    *("open_shell", "remove_orphans"),
+    *("open_shell", "remove_orphans", "create_workflow"),
 )
 FACTS = EngineFacts("local processes", "redis 7.0 of our own")
 
@@ -102,7 +103,7 @@ class FakeLog:
         pass
 
 
-class FakeClient(FakeAgents, FakeFiles, FakeHistory):
+class FakeClient(FakeAgents, FakeFiles, FakeHistory, FakeEditing):
     """`calls` holds every command, `refuse` the error that the next one meets."""
 
     def __init__(
@@ -126,6 +127,7 @@ class FakeClient(FakeAgents, FakeFiles, FakeHistory):
         self.usually = NOTHING_USUAL
         self.started = "feedfacecafe"
         self.busy = 0
+        self.digest = ""
         self._live: asyncio.Queue[Sequence[Event]] = asyncio.Queue()
         self._saves: asyncio.Queue[tuple[WorkflowEntry, ...]] = asyncio.Queue()
         for story in stories:
@@ -192,7 +194,8 @@ class FakeClient(FakeAgents, FakeFiles, FakeHistory):
         self._do("run", path, dict(params))
         return self.started
 
-    async def retry(self, run_id: str, scope: RetryScope) -> str:
+    async def retry(self, run_id: str, scope: RetryScope, *, digest: str = "") -> str:
+        self.digest = digest
         self._do("retry", run_id, scope)
         return self.started
 

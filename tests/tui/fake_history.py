@@ -21,6 +21,7 @@ class FakeHistory:
     _do: Callable[..., None]
 
     def __init__(self) -> None:
+        super().__init__()
         self.insights: dict[str | None, Aggregate] = {}
         self.profiles: dict[str, Profile] = {}
         self.sizes: dict[str, int] = {}

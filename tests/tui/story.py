@@ -123,3 +123,9 @@ class Story:
         """A step (or item) whose only attempt succeeds."""
         self.step_start(step, item).attempt(step, 1, item).tick(seconds)
         return self.attempt_end(step, 1, item, exit_code=0).step_end(step, item=item, **data)
+
+
+def plan_of_events(events: Sequence[Event], run_id: str) -> list[tuple[str, str]]:
+    """Ids and names of the steps of a run, as its first event has them."""
+    created = next(e for e in events if e.run_id == run_id and e.type is EventType.RUN_CREATED)
+    return [(step["id"], step.get("name", step["id"])) for step in created.data["plan"]]

@@ -3,14 +3,16 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input, Select, Static
 
-from agentainer_tui.client import RetryScope
+from agentainer_tui.client import Preview, RetryScope
 from agentainer_tui.screens.cleanup import CleanupDialog
 from agentainer_tui.screens.dialog import Dialog
-from agentainer_tui.screens.params_form import ParamField, ParamsForm
+from agentainer_tui.screens.params_form import ParamsForm
 from agentainer_tui.screens.retry import RetryDialog
+from agentainer_tui.widgets.param_field import ParamField
 from engine.errors import UsageError
 from tests.tui.driving import dashboard, home, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import COMMANDS, FakeClient
+from tests.tui.fake_editing import fate
 from tests.tui.scenes import COUNT, HELLO, counting, failed, finished, kept
 from tests.tui.story import Story, node
 
@@ -96,31 +98,96 @@ async def test_a_refused_command_is_a_notification_and_the_app_goes_on() -> None
 # -- retry --------------------------------------------------------------------------------------------
 
 
+def outlook(scope: RetryScope) -> Preview:
+    """What an engine says of a retry of `failed()`: by its scope another number of steps is taken over."""
+    what = ["reused", "reused", "rerun", "rerun"]
+    if scope == RetryScope():
+        what = ["rerun"] * 4
+    elif scope.only_step:
+        what = ["reused" if step != scope.only_step else "rerun" for step in STEPS]
+    steps = tuple(fate(step, one, f"because {step}") for step, one in zip(STEPS, what, strict=True))
+    return Preview(steps, {"get": 63.0}, 63.0, digest="d1")
+
+
+STEPS = ("get", "check", "send", "tell")
+
+
 @pytest.mark.parametrize(
-    ("downs", "effect", "scope"),
+    ("downs", "effect", "scope", "twin"),
     [
-        (-1, "4 steps again", RetryScope()),
-        (0, "2 steps again and takes over the results", RetryScope(failed=True)),
-        (1, "2 steps again", RetryScope(from_step="send")),
-        (2, "1 step again and takes over the results", RetryScope(only_step="send")),
+        (0, "2 steps to run, 2 results taken over, 1m03s saved", RetryScope(failed=True), "--failed"),
+        (1, "2 steps to run, 2 results taken over", RetryScope(from_step="send"), "--from send"),
+        (2, "1 step to run, 3 results taken over", RetryScope(only_step="send"), "--only send"),
+        (3, "4 steps to run", RetryScope(), "retry bad0bad0bad0"),
+        (4, "2 steps to run", RetryScope(failed=True, edited=True), "retry bad0bad0bad0 --edited"),
     ],
-    ids=["whole", "failed", "from", "only"],
+    ids=["failed", "from", "only", "whole", "edited"],
 )
-async def test_retry_offers_every_scope_and_says_what_it_does(
-    downs: int, effect: str, scope: RetryScope
+async def test_retry_offers_every_scope_and_shows_what_becomes_of_each_step(
+    downs: int, effect: str, scope: RetryScope, twin: str
 ) -> None:
     client = FakeClient([HELLO], [failed()])
+    client.outlook = outlook
     async with dashboard(client) as (app, pilot):
         app.open_run("bad0bad0bad0")
         await until_seen(pilot, "send")
         await pilot.press("R")
         await until(pilot, lambda: isinstance(app.screen, RetryDialog))
-        await until_seen(pilot, "2 steps again")
-        await pilot.press(*(["up"] if downs < 0 else ["down"] * downs))
+        await pilot.press(*["down"] * downs)
         await until_seen(pilot, effect)
-        await pilot.click("#start")
+        await until_seen(pilot, "because send")
+        await until_seen(pilot, twin)
+        await pilot.press("enter")
         await until(pilot, lambda: run_screen(app).run_id == client.started)
         assert commands(client) == [("retry", "bad0bad0bad0", scope)]
+        assert client.digest == "d1", "exactly what was previewed"
+
+
+async def test_the_step_of_a_retry_is_chosen_in_the_list_of_steps_by_key_and_by_click() -> None:
+    client = FakeClient([HELLO], [failed()])
+    client.outlook = outlook
+    async with dashboard(client) as (app, pilot):
+        app.open_run("bad0bad0bad0")
+        await until_seen(pilot, "send")
+        await pilot.press("R")
+        await until_seen(pilot, "because tell")
+        await pilot.press("down", "down")
+        await until_seen(pilot, "--only send")
+        await pilot.press("tab", "down")
+        await until_seen(pilot, "--only tell")
+        await pilot.click("#fates", offset=(6, 2))
+        await until_seen(pilot, "--only check")
+        await pilot.click("#start")
+        await until(pilot, lambda: run_screen(app).run_id == client.started)
+        assert commands(client) == [("retry", "bad0bad0bad0", RetryScope(only_step="check"))]
+
+
+async def test_a_scope_that_makes_no_sense_is_said_and_starts_nothing() -> None:
+    client = FakeClient([HELLO], [failed()])
+    client.outlook = lambda scope: UsageError("nothing failed in run bad0bad0bad0", hint="retry it whole")
+    async with dashboard(client) as (app, pilot):
+        app.open_run("bad0bad0bad0")
+        await until_seen(pilot, "send")
+        await pilot.press("R")
+        await until_seen(pilot, "nothing failed in run")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, RetryDialog)
+        assert app.screen.query_one("#start").disabled
+        assert commands(client) == []
+
+
+async def test_what_the_engine_refuses_is_said_in_the_dialog() -> None:
+    client = FakeClient([HELLO], [failed()])
+    client.refuse = UsageError("hello.yaml was saved again since the preview was made")
+    async with dashboard(client) as (app, pilot):
+        app.open_run("bad0bad0bad0")
+        await until_seen(pilot, "send")
+        await pilot.press("R")
+        await until_seen(pilot, "4 steps to run")
+        await pilot.press("enter")
+        await until_seen(pilot, "was saved again since")
+        assert isinstance(app.screen, RetryDialog)
 
 
 async def test_retry_from_the_list_reads_the_run_first() -> None:

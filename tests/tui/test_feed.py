@@ -11,7 +11,6 @@ from agentainer_tui.bridge.stream import Stream
 from agentainer_tui.client import EngineFacts, Snapshot
 from agentainer_tui.feed import Feed
 from agentainer_tui.model import reduce_all
-from agentainer_tui.reruns import run_again, unfinished
 from agentainer_tui.views import RunRow, RunView, row_of
 from engine.events import RunStatus
 from tests.tui.scenes import counting, failed, finished
@@ -120,28 +119,13 @@ def test_a_page_read_late_does_not_undo_what_events_have_said_since() -> None:
 # -- what a retry does again --------------------------------------------------------------------------
 
 
-def test_failed_means_what_failed_what_was_not_reached_and_what_depends_on_them() -> None:
-    view = view_of(failed())
-    assert unfinished(view) == {"send", "tell"}
-    assert run_again(view, "failed", "") == {"send", "tell"}
-    assert run_again(view, "whole", "") == {"get", "check", "send", "tell"}
-    assert run_again(view, "only", "check") == {"check"}
-    assert run_again(view, "from", "send") == {"send", "tell"}
-
-
-def test_from_a_step_takes_broken_upstreams_and_members_along() -> None:
-    story = Story().create(
-        [node("a"), node("group", "a", type="parallel"), node("x", parent="group"), node("z", "group")]
-    )
-    story.start().step_end("a", "failed", error="no").step_end("group").step_end("x").step_end("z")
-    assert run_again(view_of(story), "from", "z") == {"a", "group", "x", "z"}
-    assert run_again(view_of(story), "only", "group") == {"group", "x"}
-
-
-def test_a_map_with_a_failed_item_counts_as_failed_though_it_completed() -> None:
-    story = Story().create([node("m", type="map")]).start().step_start("m").expand("m", [1, 2])
-    story.step_end("m", item=0).step_end("m", "failed", item=1).step_end("m")
-    assert unfinished(view_of(story)) == {"m"}
+def test_the_newest_runs_of_each_workflow_are_known_newest_first_and_no_more_than_asked_for() -> None:
+    feed = seeded(*(row(seq, "w" if seq % 2 else "v") for seq in range(9, 0, -1)))
+    assert {name: [one.seq for one in rows] for name, rows in feed.recent_runs(3).items()} == {
+        "w": [9, 7, 5],
+        "v": [8, 6, 4],
+    }
+    assert feed.last_runs()["v"].seq == 8
 
 
 def test_a_row_says_how_far_a_run_is() -> None:

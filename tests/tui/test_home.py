@@ -16,7 +16,7 @@ async def test_workflows_show_their_last_result_and_what_cannot_load() -> None:
         assert "running" in lines["count"]
         assert "failed" in lines["hello"], "the newest run counts, not the first"
         assert "9:5" in on_screen(app)
-        assert "did you mean `parse`?" in on_screen(app), "the broken workflow is first, so it is described"
+        assert "step `sum` depends on" in on_screen(app), "the broken workflow is first, so it is described"
 
 
 async def test_the_header_says_where_agents_run_and_what_is_missing() -> None:
@@ -33,7 +33,7 @@ async def test_the_header_says_where_agents_run_and_what_is_missing() -> None:
 async def test_an_empty_directory_says_what_to_do() -> None:
     async with dashboard(FakeClient()) as (_, pilot):
         await until_seen(pilot, "No workflows here yet.")
-        await until_seen(pilot, "Put a YAML file into this directory")
+        await until_seen(pilot, "put a YAML file into this directory")
 
 
 async def test_runs_belong_to_the_selected_workflow_or_to_all() -> None:

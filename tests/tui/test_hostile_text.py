@@ -157,9 +157,12 @@ async def test_a_run_its_details_and_its_errors_survive_hostile_text() -> None:
             assert_clean(on_screen(app))
         await pilot.press("R")
         await until(pilot, lambda: isinstance(app.screen, RetryDialog))
+        await until(pilot, lambda: not app.screen.query_one("#start").disabled)
+        await until_seen(pilot, "to run")
+        assert_clean(on_screen(app))
         client.refuse = UsageError(EVERYTHING, hint=HOSTILE["closing tag"])
-        await pilot.press("enter", "enter")
-        await until(pilot, lambda: app.screen.query("Toast"))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query_one("#start").disabled)
         assert_clean(on_screen(app))
 
 

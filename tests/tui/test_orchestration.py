@@ -9,7 +9,6 @@ from textual.widgets import Input
 from agentainer_tui.client import WorkflowEntry
 from agentainer_tui.explain import explain
 from agentainer_tui.model import reduce_all
-from agentainer_tui.reruns import run_again
 from agentainer_tui.screens.answer import AnswerDialog
 from agentainer_tui.step_rows import RowKey, Section
 from agentainer_tui.views import Origin, RunView, row_of
@@ -143,28 +142,6 @@ def test_an_on_failure_step_of_a_run_that_went_well_says_so() -> None:
     story = release().step_end("gate").run_step("ship")
     story.step_end("alarm", "skipped", reason="condition_false", error="nothing failed: the run is completed")
     assert why(story, "alarm") == "nothing failed: the run is completed"
-
-
-def test_a_retry_does_handler_steps_again_whatever_else_it_takes_over() -> None:
-    story = release().step_end("gate", "failed", reason="rejected")
-    story.step_end("ship", "skipped", reason="upstream_failed").run_step("alarm").run_step("tidy")
-    view = view_of(story.finish("failed"))
-    assert run_again(view, "failed", "") == {"gate", "ship", "alarm", "tidy"}
-    assert run_again(view, "only", "build") == {"build", "alarm", "tidy"}
-    assert run_again(view, "from", "ship") == {"gate", "ship", "alarm", "tidy"}
-
-
-def test_a_retry_of_what_failed_has_nothing_to_do_where_nothing_failed() -> None:
-    story = release().step_end("gate").run_step("ship").run_step("tidy")
-    story.step_end("alarm", "skipped", reason="condition_false")
-    assert run_again(view_of(story.finish()), "failed", "") == set()
-
-
-def test_a_step_that_completed_only_in_part_is_done_again() -> None:
-    story = Story().create([node("deploy", type="subworkflow")]).start().step_start("deploy")
-    story.child("deploy", CHILD).step_end("deploy", partial=True)
-    assert why(story, "deploy") == "parts of it failed"
-    assert run_again(view_of(story.finish("partially_completed")), "failed", "") == {"deploy"}
 
 
 def test_a_child_run_and_its_parent_know_each_other() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from agentainer_tui.explain import reason_words
 from agentainer_tui.inspector.entries import Entry
-from agentainer_tui.inspector.words import BLANK, fact, facts, heading, say
+from agentainer_tui.inspector.words import BLANK, command_entries, fact, heading, say
 from agentainer_tui.looks import Glyphs
 from agentainer_tui.text import clean, precise, size
 from agentainer_tui.views import AttemptView, ItemView, RunView, StepView
@@ -45,7 +45,7 @@ def agent_entries(
     now = described.facts if described is not None and described.name == attempt.agent else None
     asked = described is not None and described.name == attempt.agent
     entries = [fact("agent", clean(attempt.agent)), _fate(attempt, now, asked=asked)]
-    if attempt.agent_id:
+    if attempt.agent_id not in ("", attempt.agent):
         entries.append(fact("id", clean(attempt.agent_id)))
     entries += [*_pool(attempt), *_made_with(step, attempt, glyphs, now)]
     entries += _end(attempt)
@@ -99,8 +99,7 @@ def _made_with(
     if image_id:
         entries.append(fact("image id", clean(image_id)))
     entries += [fact("digest", clean(each)) for each in image.get("digests") or ()]
-    if step.command:
-        entries += facts("command", step.command)
+    entries += command_entries(step.command)
     entries += [fact("user", clean(spec["user"]))] if spec.get("user") else []
     entries += [fact("directory", clean(spec["working_dir"]))] if spec.get("working_dir") else []
     addresses = (now or {}).get("networks") or {}

@@ -9,7 +9,7 @@ from typing import Any
 from agentainer_tui.inspector.entries import Entry, Line
 from agentainer_tui.inspector.words import say
 from agentainer_tui.looks import LOOKS, UNKNOWN
-from agentainer_tui.text import brief, clean
+from agentainer_tui.text import brief, clean, precise
 from engine.clock import isoformat
 from engine.events import Event
 
@@ -19,6 +19,9 @@ _QUIET = {
     *("rows", "phases", "usage", "env", "log", "spec_digest", "task_id", "image", "image_id", "command"),
     *("backend", "agent_id", "placement", "metadata", "env_files"),
 }
+
+
+_SECONDS = ("duration", "took", "delay")
 
 
 def event_entries(events: Iterable[Event], more: int = 0) -> list[Entry]:
@@ -47,7 +50,7 @@ def _head(event: Event) -> Line:
     where += "" if event.attempt is None else f" try {event.attempt}"
     status = str(event.data.get("status", ""))
     said = " ".join(
-        f"{name}={brief(value, limit=80)}"
+        f"{name}={precise(value) if name in _SECONDS else brief(value, limit=80)}"
         for name, value in event.data.items()
         if name not in _QUIET and value not in (None, "", False)
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentainer_tui.inspector.entries import Entry
-from agentainer_tui.inspector.words import BLANK, fact, facts, say
+from agentainer_tui.inspector.words import BLANK, command_entries, fact, say
 from agentainer_tui.text import clean, counted
 from agentainer_tui.views import ItemView, RunView, StepView
 from engine.events import StepStatus
@@ -30,8 +30,7 @@ def input_entries(
     image = attempts[-1].image if attempts and attempts[-1].image else step.image
     if image:
         entries.append(fact("image", clean(image)))
-    if step.command:
-        entries += facts("command", step.command)
+    entries += command_entries(step.command)
     if step.sub_workflow:
         entries.append(fact("workflow", clean(step.sub_workflow)))
     if step.depends_on:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from agentainer_tui.inspector.entries import Entry, Words
-from agentainer_tui.text import clean_lines
+from agentainer_tui.inspector.entries import Entry, Line, Words
+from agentainer_tui.text import clean, clean_lines, counted
 
 # Where the values of named facts begin.
 COLUMN = 12
 # Lines of a text that are shown; a copy or the pager takes all of it.
 _MOST_LINES = 400
+# Letters above which a command is closed at first.
+_LONG_COMMAND = 240
 
 BLANK = Entry(Words(()))
 
@@ -24,10 +26,23 @@ def fact(name: str, value: str, ink: str = "text", more: str = "", copied: str |
     return Entry(Words(line, hang=COLUMN, copied=value if copied is None else copied))
 
 
-def facts(name: str, text: str, ink: str = "text") -> list[Entry]:
-    """As `fact`, for a text of several lines."""
-    rows = clean_lines(text.rstrip("\n"))
-    return [fact(name if not at else "", row, ink, copied=text) for at, row in enumerate(rows[:_MOST_LINES])]
+def command_entries(command: str) -> list[Entry]:
+    """A command: as a fact, or closed if it is a whole script."""
+    text = command.strip("\n")
+    if not text:
+        return []
+    if "\n" in text or len(text) > _LONG_COMMAND:
+        return [
+            Entry(text, label="command", head=((f"{'command':<{COLUMN - 2}}", "muted"), *_first_line(text)))
+        ]
+    return [fact("command", clean(text))]
+
+
+def _first_line(text: str) -> Line:
+    first, _, rest = text.partition("\n")
+    lines = rest.count("\n", 0, 1_000_000) + 1 if rest else 0
+    more = f"  and {counted(lines, 'line')} more" if lines else ""
+    return ((clean(first, limit=200), "text"), (more, "muted"))
 
 
 def heading(text: str) -> list[Entry]:

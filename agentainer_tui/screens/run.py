@@ -11,6 +11,7 @@ from textual import on
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
+from textual.widgets import TabbedContent
 
 from agentainer_tui.areas import RUN
 from agentainer_tui.feed import Changes, Feed
@@ -125,6 +126,7 @@ class RunScreen(Watching):
             self._is_over,
             self.steps.can_fold(),
             bool(self.feed.gates(self.run_id)),
+            self.details.tab == "log",
         )
         if offered != self._offered:
             self._offered = offered
@@ -176,6 +178,10 @@ class RunScreen(Watching):
 
     # -- reading --------------------------------------------------------------------------------------
 
+    @on(TabbedContent.TabActivated)
+    def _tab_turned(self) -> None:
+        self._show_selection()
+
     @on(DetailsPane.Wanted)
     def _show_logs(self) -> None:
         keys, names = self.details.logs
@@ -226,6 +232,8 @@ class RunScreen(Watching):
             return bool(self.feed.gates(self.run_id))
         if action == "parent":
             return self.view is not None and self.view.parent is not None
+        if action in ("follow", "times", "wrap", "merge"):
+            return self.details.tab == "log"
         if action == "fold":
             return self.details.has_focus_within or self.steps.can_fold()
         return True

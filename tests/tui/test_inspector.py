@@ -284,7 +284,7 @@ async def test_events_that_come_are_added_and_what_is_open_stays_open() -> None:
 
 async def test_tabs_fit_the_narrowest_terminal_and_turn_around() -> None:
     async with details_of(inspected(), "make", "output", size=(80, 24)) as (app, pilot, details):
-        await until_seen(pilot, "Result")
+        await until_seen(pilot, "completed")
         line = next(line for line in on_screen(app).splitlines() if "Output" in line)
         assert [name.capitalize() for name in TABS] == line.strip("│ ").split()
         seen = []

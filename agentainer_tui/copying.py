@@ -56,6 +56,20 @@ def scratch_file(name: str, suffix: str) -> Path:
     return Path(path)
 
 
+def free_path(folder: Path, name: str, suffix: str) -> Path:
+    """A file that is not there yet; of the name, which may be anyone's, only letters and digits are used.
+
+    Raises:
+        UsageError: there are a thousand of them.
+    """
+    stem = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name)[:80] or "untitled"
+    for number in range(1000):
+        path = folder / f"{stem}{f'-{number}' if number else ''}{suffix}"
+        if not path.exists():
+            return path
+    raise UsageError(f"{folder} has a thousand files named {stem}")
+
+
 def viewer(*, edit: bool) -> list[str]:
     """The command of `$PAGER`, or with `edit` of `$VISUAL` or `$EDITOR`; else what is usual.
 

@@ -205,6 +205,7 @@ KEYS: tuple[Key, ...] = (
     Key("failure", "edit", "e", "edit", "Edit", "Open the workflow file in $EDITOR", True, True),
     Key("failure", "report", "y", "report", "Report", "Copy all of it as Markdown, for an issue or an agent",
         True, True),
+    Key("failure", "write", "E", "write_report", "Write", "Write the report into a file", False, True),
     Key("failure", "older", "n", "neighbour(1)", "Next", "The failure before this one", True, True),
     Key("failure", "newer", "N", "neighbour(-1)", "Newer", "The failure after this one", False, True),
     Key("agents", "shell", "s", "shell", "Shell", "A shell in the agent, running or kept", True, True),

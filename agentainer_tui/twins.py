@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,19 @@ class Twins:
         words = ["approve" if approved else "reject", run_id, *([step_id] if step_id else [])]
         return self._line(*words, *(_option("--comment", comment) if comment else []))
 
-    def cleanup(self, run_id: str | None = None) -> str:
-        """`agentainer cleanup`, of one run or of all."""
-        return self._line("cleanup", *([run_id] if run_id else []), *self._backend())
+    def cleanup(self, run_id: str | None = None, agents: Sequence[str] = ()) -> str:
+        """`agentainer cleanup`, of one run or of all, or of these agents alone."""
+        only = [word for name in agents for word in _option("--agent", name)]
+        return self._line("cleanup", *([run_id] if run_id else []), *only, *self._backend())
+
+    def shell(self, agent: str) -> str:
+        """`agentainer shell AGENT`."""
+        return self._line("shell", agent, *self._backend())
+
+    def shell_of(self, run_id: str, step_id: str, item: int | None = None) -> str:
+        """`agentainer shell RUN STEP`."""
+        place = [] if item is None else ["--item", str(item)]
+        return self._line("shell", run_id, step_id, *place)
 
     def show(self, run_id: str) -> str:
         """`agentainer show RUN`."""

@@ -16,6 +16,7 @@ from agentainer_tui.commands.narration import label
 from agentainer_tui.commands.runs import moment
 from agentainer_tui.text import counted, size
 from engine.clock import isoformat
+from engine.errors import UsageError
 from engine.facade import KeptAgent, open_history
 from engine.inventory import find_orphans, live_pools, take_inventory
 from engine.upkeep import kept_agents, remove_agents
@@ -132,6 +133,10 @@ def cleanup(options: Namespace) -> int:
     found, problems = run_async(kept_agents(settings, options.run))
     for problem in problems:
         err.line(f"agentainer: {problem}")
+    if options.agent:
+        if missing := sorted(set(options.agent) - {agent.name for agent in found}):
+            raise UsageError(f"not a kept agent: {', '.join(missing)}", hint="see `agentainer agents`")
+        found = [agent for agent in found if agent.name in options.agent]
     if not found:
         out.line("nothing to clean up")
         return 0

@@ -275,6 +275,9 @@ def _keeping_verbs(verb: Any) -> None:
     which = cleanup.add_mutually_exclusive_group()
     which.add_argument("run", metavar="RUN", nargs="?", help=RUN_HELP)
     which.add_argument("--all", action="store_true", help="those of all runs (the default)")
+    cleanup.add_argument(
+        "--agent", metavar="NAME", action="append", default=[], help="only this one of them; may be repeated"
+    )
     _deletion_options(cleanup)
     _backend_option(cleanup)
     agents = verb("agents", "the agents (containers or processes) that exist now")

@@ -33,12 +33,15 @@ def why_lines(case: Case, now: float, *, stream: str = "", read: bool = True) ->
     if case.item is not None:
         lines.append(field("item", f"{case.item.index}: {brief(case.item.value, limit=160)}"))
     lines.append(field("when", _when(case, now)))
+    if (seconds := took(node)) is not None:
+        lines.append(field("took", f"{duration(seconds)}{_compared(seconds, case.usual)}"))
     attempt = last_attempt(node)
     if attempt is not None and attempt.image:
         lines.append(field("image", clean(attempt.image, limit=200)))
     if attempt is not None:
-        kept = "kept: s opens a shell in it" if attempt.kept else "not kept"
-        lines.append(field("agent", f"{clean(attempt.agent, limit=80)}, {kept}" if attempt.agent else kept))
+        if attempt.agent:
+            lines.append(field("agent", clean(attempt.agent, limit=80)))
+        lines.append(field("", "kept: s opens a shell in it" if attempt.kept else "not kept", "muted"))
     error = clean_lines(node.error.rstrip("\n")) if node.error else []
     if error:
         lines += [*heading("Error"), *(line(each, "error") for each in error[:_ERROR])]
@@ -68,12 +71,8 @@ def since_lines(case: Case, now: float, arrow: str = "→") -> list[Line]:
 
 def _when(case: Case, now: float) -> str:
     node = case.node
-    words = [case.tries or "before its first try"]
-    if (seconds := took(node)) is not None:
-        words.append(f"after {duration(seconds)}{_compared(seconds, case.usual)}")
-    if node.finished_at is not None:
-        words.append(ago(now - node.finished_at))
-    return ", ".join(words)
+    tries = case.tries or "before its first try"
+    return f"{tries}, {ago(now - node.finished_at)}" if node.finished_at is not None else tries
 
 
 def _compared(seconds: float, usual: float | None) -> str:
@@ -81,10 +80,10 @@ def _compared(seconds: float, usual: float | None) -> str:
     if usual is None or max(seconds, usual) < _SHORT:
         return ""
     if seconds > _LONGER * usual:
-        return f" (it took {duration(usual)} when it went well)"
+        return f", and {duration(usual)} when it went well"
     if seconds < _SHORTER * usual:
-        return f" (early: it takes {duration(usual)} when it goes well)"
-    return " (as long as usual)"
+        return f", early: {duration(usual)} when it went well"
+    return ", as long as usual"
 
 
 def _good(good: RunView, now: float) -> Line:

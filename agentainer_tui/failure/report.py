@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import platform
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from agentainer_tui.client import RetryScope
 from agentainer_tui.failure.causes import Cause, ranges
 from agentainer_tui.failure.changes import Change, took
 from agentainer_tui.failure.words import last_attempt, verdict
 from agentainer_tui.markdown_text import code, fenced
 from agentainer_tui.text import clean, counted, duration
+from agentainer_tui.twins import Twins
 from agentainer_tui.views import ItemView, RunView, StepView
 
 MASK = "***"
@@ -69,10 +70,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where it happened: versions, for those who try it again."""
+    """Where it happened: versions, and command lines, for those who try it again."""
 
     version: str
     backend: str
+    twins: Twins = field(default_factory=Twins)
     system: str = field(default_factory=lambda: f"{platform.system()} {platform.machine()}")
     python: str = field(default_factory=platform.python_version)
 
@@ -82,14 +84,14 @@ def masked(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: MASK if _SECRET.search(name) and value else value for name, value in params.items()}
 
 
-def twins(case: Case) -> list[str]:
-    """The commands that show or do the same."""
-    run, step = case.run.id, shlex.quote(case.step.id)
-    item = f" --item {case.item.index}" if case.item is not None else ""
-    lines = [f"agentainer show {run}", f"agentainer logs {run} {step}{item}"]
+def commands(case: Case, twins: Twins) -> list[str]:
+    """The commands that show more, or do it again."""
+    run, step = case.run.id, case.step.id
+    item = case.item.index if case.item is not None else None
+    lines = [twins.show(run), twins.logs(run, step, item)]
     if any(attempt.kept for attempt in case.node.attempts):
-        lines.append(f"agentainer shell {run} {step}{item}")
-    return [*lines, f"agentainer retry {run} --from {step}"]
+        lines.append(twins.shell_of(run, step, item))
+    return [*lines, twins.retry(run, RetryScope(from_step=step))]
 
 
 def markdown(case: Case, place: Place) -> str:
@@ -128,7 +130,7 @@ def _lines(case: Case, place: Place) -> Iterator[str]:
     if len(case.causes) > 1 or (case.causes and len(case.causes[0].items) > 1):
         yield from _causes(case)
     yield from _changes(case)
-    yield from _block("To look further", twins(case), "sh")
+    yield from _block("To look further", commands(case, place.twins), "sh")
 
 
 def _causes(case: Case) -> Iterator[str]:

@@ -19,11 +19,14 @@ async def clean_up(app: DashboardApp, run_id: str | None) -> None:
         where = "of this run " if run_id is not None else ""
         app.tell(f"No agents {where}are kept: there is nothing to clean up.")
         return
-    await remove(app, rows)
+    await remove(app, rows, app.twins.cleanup(run_id))
 
 
-async def remove(app: DashboardApp, rows: Sequence[AgentRow]) -> bool:
-    """List agents, and remove exactly those if a person says so; returns whether any was asked to go."""
+async def remove(app: DashboardApp, rows: Sequence[AgentRow], twin: str = "") -> bool:
+    """List agents, and remove exactly those if a person says so; returns whether any was asked to go.
+
+    `twin` is the command line that does the same, if it is not one that names them.
+    """
     from agentainer_tui.screens.cleanup import CleanupDialog
 
     if not await app.push_screen_wait(CleanupDialog(rows)):
@@ -33,9 +36,8 @@ async def remove(app: DashboardApp, rows: Sequence[AgentRow]) -> bool:
         gone += await app.client.cleanup(kept)
     if lost := [row.name for row in rows if row.section == ORPHANS]:
         gone += await app.client.remove_orphans(lost)
-    runs = {row.run_id for row in rows if row.section == KEPT}
-    if runs:
-        app.echo(app.twins.cleanup(runs.pop() if len(runs) == 1 else None))
+    if kept:
+        app.echo(twin or app.twins.cleanup(agents=kept))
     freed = sum(row.size or 0 for row in rows if row.name in gone)
     disk = f", {size(freed)} of disk is free again" if freed else ""
     app.tell(f"{counted(len(gone), 'agent')} removed{disk}.")

@@ -35,6 +35,7 @@ async def enter(app: DashboardApp, agent: str, *, copied: int | None = None) -> 
     """
     if copied is not None and copied >= LARGE and not await _sure(app, copied):
         return
+    app.echo(app.twins.shell(agent))
     shell = await app.client.open_shell(agent)
     try:
         _run(app, shell)

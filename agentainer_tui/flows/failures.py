@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentainer_tui import copying
 from agentainer_tui.failure.changes import Change, changes_since
 from agentainer_tui.failure.finding import Failure, failures_of
 from agentainer_tui.failure.report import Case, Place, markdown
-from engine.errors import HistoryError
+from engine.errors import HistoryError, UsageError
 
 if TYPE_CHECKING:
     from agentainer_tui.app import DashboardApp
@@ -35,6 +37,7 @@ def show(app: DashboardApp, failure: Failure) -> None:
     if isinstance(app.screen, FailureScreen):
         app.pop_screen()
     app.feed.failures.see(failure)
+    app.clear_notifications()  # what they told is on the screen from here on
     app.open_run(failure.run_id, failure.step_id)
     app.push_screen(FailureScreen(failure, app.feed, now=app.now))
 
@@ -82,6 +85,20 @@ async def compared(app: DashboardApp, view: RunView, step_id: str) -> tuple[RunV
 
 def copy_report(app: DashboardApp, case: Case) -> None:
     """Copy a failure as Markdown."""
+    app.tell(f"The report is copied {copying.copy(app, _report(app, case))}.")
+
+
+async def write_report(app: DashboardApp, case: Case) -> None:
+    """Write a failure as Markdown into a new file in the directory where the dashboard was started."""
+    path = copying.free_path(Path.cwd(), f"failure-{case.run.workflow}-{case.run.id[:6]}", ".md")
+    text = _report(app, case)
+    try:
+        await asyncio.to_thread(path.write_text, text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    app.tell(f"The report is in {path}.")
+
+
+def _report(app: DashboardApp, case: Case) -> str:
     backend = app.facts.backend if app.facts is not None else ""
-    text = markdown(case, Place(version("agentainer"), backend))
-    app.tell(f"The report is copied {copying.copy(app, text)}.")
+    return markdown(case, Place(version("agentainer"), backend, app.twins))

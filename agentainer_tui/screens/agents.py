@@ -262,6 +262,17 @@ class AgentsScreen(AreaScreen):
             return row is not None
         return True
 
+    def twin(self, action: str) -> str:
+        """The command line of an action on what is selected."""
+        row, twins = self.agents.row, self.app.twins
+        if action == "shell" and row is not None:
+            return twins.shell(row.name)
+        if action == "clean":
+            return twins.cleanup(agents=[each.name for each in self.agents.chosen if each.section == KEPT])
+        if action == "cancel" and row is not None and row.run_id:
+            return twins.cancel(row.run_id)
+        return twins.line("agents", "--orphans") if action == "refresh" else ""
+
     def action_mark(self) -> None:
         """Mark the selected row, or take its mark away."""
         self.agents.toggle_mark()

@@ -33,6 +33,7 @@ from agentainer_tui.lines import line
 from agentainer_tui.looks import LOOKS
 from agentainer_tui.screens.area import AreaScreen
 from agentainer_tui.text import clean, counted
+from agentainer_tui.twins import run_twin
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.cause_list import CauseList
@@ -220,7 +221,7 @@ class FailureScreen(AreaScreen):
             return case is not None and case.run.status.is_terminal
         if action == "edit":
             return case is not None and bool(case.run.path)
-        if action in ("shell", "report", "open_step"):
+        if action in ("shell", "report", "write_report", "open_step"):
             return case is not None
         if action == "neighbour":
             return len(self.feed.failures.all) > 1
@@ -262,6 +263,23 @@ class FailureScreen(AreaScreen):
         """Open the workflow file in the editor."""
         if self.case is not None and self.case.run.path:
             copying.view_file(self.app, Path(self.case.run.path), edit=True)
+
+    def twin(self, action: str) -> str:
+        """The command line of an action."""
+        case, twins = self.case, self.app.twins
+        if case is None:
+            return ""
+        item = case.item.index if case.item is not None else None
+        if action == "shell":
+            return twins.shell_of(case.run.id, case.step.id, item)
+        if action == "open_step":
+            return twins.logs(case.run.id, case.step.id, item)
+        return run_twin(twins, action, self.failure.run_id, self.failure.step_id)
+
+    def action_write_report(self) -> None:
+        """Write all that is known into a file."""
+        if self.case is not None:
+            self.app.command(failures.write_report(self.app, self.case))
 
     def action_report(self) -> None:
         """Copy all that is known as Markdown."""

@@ -44,11 +44,11 @@ _COLUMNS: dict[str, tuple[tuple[int, Column], ...]] = {
     AT_WORK: (
         (0, Column("run", 7)),
         (_NORMAL, Column("backend", 8)),
+        (_WIDE, Column("pool", 18)),
+        (0, Column("health", 11)),
         (0, Column("CPU", 6, True)),
         (0, Column("memory", 10, True)),
         (0, Column("age", 7, True)),
-        (0, Column("health", 11)),
-        (_WIDE, Column("pool", 18)),
     ),
     KEPT: (
         (0, Column("run", 7)),

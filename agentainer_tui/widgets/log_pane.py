@@ -13,7 +13,7 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from agentainer_tui.ansi import without_colours
-from agentainer_tui.copying import copy, scratch_file, view_file
+from agentainer_tui.copying import copy, free_path, scratch_file, view_file
 from agentainer_tui.log_lens import Lens
 from agentainer_tui.log_query import Query, Search
 from agentainer_tui.log_source import Extent, LogLine, LogSource
@@ -298,7 +298,7 @@ class LogPane(Vertical):
 
     @work(exclusive=True, group="log-export", exit_on_error=False)
     async def _export(self) -> None:
-        path = _free_path(Path.cwd(), self._file_name)
+        path = free_path(Path.cwd(), self._file_name, ".log")
         count = await self._write(path)
         self._tell(f"{counted(count, 'line')} written to {path}.")
 
@@ -314,13 +314,3 @@ class LogPane(Vertical):
     def _tell(self, text: str) -> None:
         app: Any = self.app
         app.tell(text)
-
-
-def _free_path(folder: Path, name: str) -> Path:
-    """A file that is not there yet, named after a log; the name is ours, letters of others are left out."""
-    stem = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name)[:80] or "log"
-    for number in range(1000):
-        path = folder / f"{stem}{f'-{number}' if number else ''}.log"
-        if not path.exists():
-            return path
-    raise UsageError(f"{folder} has a thousand logs named {stem}")

@@ -104,6 +104,17 @@ def test_shell_runs_a_command_in_what_an_agent_left(line: CommandLine) -> None:
     assert line.run("shell", names[-1], "-c", "cat left").stdout == "alone\n"
 
 
+def test_cleanup_removes_the_named_agents_only(line: CommandLine) -> None:
+    line.write("w.yaml", KEEPING)
+    assert line.run("run", "w.yaml").returncode == 1
+    names = sorted(agent["name"] for agent in agents(line))
+    wrong = line.run("cleanup", "--agent", "nobody", "--yes")
+    assert (wrong.returncode, "not a kept agent: nobody" in wrong.stderr) == (2, True)
+    done = line.run("cleanup", "--agent", names[0], "--agent", names[1], "--yes")
+    assert done.returncode == 0, done.stderr
+    assert sorted(agent["name"] for agent in agents(line)) == names[2:]
+
+
 def test_shell_says_which_agents_there_are_where_it_cannot_know_which_is_meant(line: CommandLine) -> None:
     line.write("w.yaml", KEEPING)
     assert line.run("run", "w.yaml").returncode == 1

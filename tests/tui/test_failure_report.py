@@ -8,13 +8,13 @@ from typing import Any
 
 from agentainer_tui.failure.causes import causes_of
 from agentainer_tui.failure.changes import Change, changes_since, upstream_of
-from agentainer_tui.failure.report import Case, Place, markdown, masked, twins
+from agentainer_tui.failure.report import Case, Place, commands, markdown, masked
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunView
 from tests.tui.scenes import counting, failed
 from tests.tui.story import Story, node
 
-PLACE = Place("1.2.3", "docker 27.1", "Linux x86_64", "3.11.2")
+PLACE = Place("1.2.3", "docker 27.1", system="Linux x86_64", python="3.11.2")
 
 
 def run(run_id: str, *, result: Any = 1, image: str = "app:1", broken: bool = False, **data: Any) -> RunView:
@@ -88,7 +88,7 @@ def test_the_report_of_a_map_has_its_causes() -> None:
     step = view.steps["count"]
     case = Case(view, step, step.items[3], causes=causes_of(step.items))
     assert "step `count`, item 3 failed: exit code 4" in markdown(case, PLACE)
-    assert twins(case)[1] == "agentainer logs a1b2c3d4e5f6 count --item 3"
+    assert commands(case, PLACE.twins)[1] == "agentainer logs a1b2c3d4e5f6 count --item 3"
 
 
 def test_hostile_text_stays_text_in_the_report() -> None:

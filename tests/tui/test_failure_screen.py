@@ -201,6 +201,22 @@ async def test_the_report_is_copied_as_markdown() -> None:
         assert "agentainer retry bad1bad1bad1 --from map" in app.clipboard
 
 
+async def test_the_report_is_written_into_a_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    client = FakeClient([COUNT])
+    async with dashboard(client) as (app, pilot):
+        client.tell(bad())
+        await until_seen(pilot, "! 1 failed")
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: cockpit(app).case is not None)
+        await pilot.press("E")
+        await until(pilot, lambda: list(tmp_path.iterdir()))
+        await until_seen(pilot, "The report is in")
+        (file,) = tmp_path.iterdir()
+        assert file.name == "failure-count-bad1ba.md"
+        assert file.read_text().startswith("## `count`")
+
+
 async def test_shell_retry_and_edit_are_keys_away(monkeypatch: pytest.MonkeyPatch) -> None:
     client = FakeClient([COUNT])
     client.shells["agent-map-1"] = Shell("agent-map-1", ("true",))

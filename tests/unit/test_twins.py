@@ -41,6 +41,9 @@ def test_home_and_backend_are_named_where_they_are_not_the_usual_ones() -> None:
     twins = Twins(home=Path("/my home"), directory=Path("flows"), here=HERE, backend="process")
 
     assert twins.run("/projects/a.yaml") == "agentainer run a.yaml --backend process --home '/my home'"
+    assert twins.cleanup(agents=["a", "b"]).startswith("agentainer cleanup --agent a --agent b --backend")
+    assert twins.shell("agent-1").startswith("agentainer shell agent-1 --backend process")
+    assert twins.shell_of("abc", "s x", 3).startswith("agentainer shell abc 's x' --item 3")
     assert twins.cleanup("abc") == "agentainer cleanup abc --backend process --home '/my home'"
     assert twins.show("abc") == "agentainer show abc --home '/my home'"
     assert twins.list() == "agentainer list flows --home '/my home'"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from textual import on
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -17,8 +19,9 @@ from agentainer_tui.screens.dialog import Dialog
 from agentainer_tui.text import clean, fit
 
 _KEY_WIDTH = 13
-# So wide a help has two columns.
-_TWO_COLUMNS = 110
+# So wide a help has two columns, with so many blanks between them.
+_TWO_COLUMNS = 100
+_BETWEEN = 4
 
 
 class HelpScreen(Dialog[None]):
@@ -64,26 +67,29 @@ class HelpScreen(Dialog[None]):
 
     def _show(self) -> None:
         wanted = clean(self.query_one(Input).value).lower()
-        blocks = [*self._groups(wanted), *self._signs(wanted)]
-        width = self.query_one("#keys").content_size.width or 70
         keys = self.query_one("#keys", Static)
+        width = keys.content_size.width or 70
+        two = width >= _TWO_COLUMNS
+        column = (width - _BETWEEN) // 2 if two else width
+        blocks = [*self._groups(wanted, column), *self._signs(wanted)]
         if not blocks:
             keys.update(Content("Nothing is called that."))
-        elif width >= _TWO_COLUMNS:
-            keys.update(_side_by_side(blocks, (width - 4) // 2))
+        elif two:
+            keys.update(_side_by_side(blocks, column))
         else:
             keys.update(Content("\n\n").join(Content("\n").join(block) for block in blocks))
 
-    def _groups(self, wanted: str) -> Iterable[list[Content]]:
+    def _groups(self, wanted: str, width: int) -> Iterable[list[Content]]:
         order = [*self._here, *(scope for scope in SCOPES if scope not in self._here)]
         if "app" in order:  # what works everywhere comes after what works here
             order.remove("app")
             order.insert(len(self._here) - 1 if "app" in self._here else len(order), "app")
         for scope in order:
             rows = [
-                Content.assemble((f"{fit(key_text(key), _KEY_WIDTH)} ", "bold $accent"), key.help)
+                line
                 for key in self._keys
                 if key.scope == scope and wanted in f"{key_text(key)} {key.help} {key.label}".lower()
+                for line in _key_lines(key, width)
             ]
             if rows:
                 here = " (here)" if scope in self._here and scope != "app" else ""
@@ -113,6 +119,17 @@ class HelpScreen(Dialog[None]):
 _COLOURS = {"running": "primary", "faint": "foreground 38%", "muted": "foreground 62%"}
 
 
+def _key_lines(key: Key, width: int) -> Iterable[Content]:
+    """Keys and sentence; what has no room goes on below the sentence."""
+    written = key_text(key)
+    if cell_len(written) > _KEY_WIDTH:
+        yield Content.styled(written, "bold $accent")
+        written = ""
+    for text in textwrap.wrap(key.help, max(10, width - _KEY_WIDTH - 1)):
+        yield Content.assemble((f"{fit(written, _KEY_WIDTH)} ", "bold $accent"), text)
+        written = ""
+
+
 def _side_by_side(blocks: Sequence[list[Content]], width: int) -> Content:
     """The blocks in two columns of about the same height, in reading order."""
     total = sum(len(block) + 1 for block in blocks)
@@ -125,6 +142,5 @@ def _side_by_side(blocks: Sequence[list[Content]], width: int) -> Content:
     lines = []
     for row in range(max(map(len, columns))):
         left, right = (column[row] if row < len(column) else Content("") for column in columns)
-        left = left.truncate(width, ellipsis=True)
-        lines.append(Content.assemble(left, " " * (width - left.cell_length + 4), right))
+        lines.append(Content.assemble(left, " " * (width - left.cell_length + _BETWEEN), right))
     return Content("\n").join(lines)

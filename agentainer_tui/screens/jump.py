@@ -46,8 +46,9 @@ class JumpScreen(ModalScreen[Widget | None]):
     """Answers with the widget whose letter was pressed, or that was clicked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("jump")]
-    DEFAULT_CSS = """
+    CSS = """
     JumpScreen { background: $background 45%; }
+    JumpScreen:ansi { background: transparent; }
     JumpScreen Letter {
         position: absolute; width: auto; height: 1; background: $accent; color: $background; text-style: bold;
     }

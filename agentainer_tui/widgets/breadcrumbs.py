@@ -32,7 +32,7 @@ class Breadcrumbs(Widget):
     """One line; if there is no room for all, the innermost places stay."""
 
     DEFAULT_CSS = """
-    Breadcrumbs { height: 1; padding: 0 1; background: $surface; color: $foreground 62%; }
+    Breadcrumbs { height: 1; padding: 0 1; background: $surface; color: $foreground 62%; text-wrap: nowrap; }
     """
     ALLOW_SELECT = False
 

@@ -21,7 +21,9 @@ class StatusHeader(Widget):
     """One line of areas and facts, and one more for each thing that the user should know about the engine."""
 
     DEFAULT_CSS = """
-    StatusHeader { height: auto; background: $surface; color: $foreground; padding: 0 1; }
+    StatusHeader {
+        height: auto; background: $surface; color: $foreground; padding: 0 1; text-wrap: nowrap;
+    }
     """
     ALLOW_SELECT = False
 

@@ -67,7 +67,7 @@ class KeyBar(Widget):
     """Made from the bindings that are active; a click does what the key does."""
 
     DEFAULT_CSS = """
-    KeyBar { dock: bottom; height: 1; padding: 0 1; background: $footer-background; }
+    KeyBar { dock: bottom; height: 1; padding: 0 1; background: $footer-background; text-wrap: nowrap; }
     """
     ALLOW_SELECT = False
 

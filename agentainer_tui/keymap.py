@@ -136,6 +136,8 @@ KEYS: tuple[Key, ...] = (
         False, True, display="}"),
     Key("run", "previous_failed", "left_curly_bracket", "failed(-1)", "Previous failed",
         "To the one before that failed", False, True, display="{"),
+    Key("steps", "boxes", "v", "screen.boxes", "Boxes", "The graph as boxes and arrows, or as rows", True,
+        True),
     Key("steps", "left", "left,h", "steps('left')", "Left", "Fold; in a grid or in boxes to the left"),
     Key("steps", "right", "right,l", "steps('right')", "Right", "Unfold; in a grid or in boxes to the right"),
     Key("steps", "next", "n", "match(1)", "Next", "To the next row that was found"),

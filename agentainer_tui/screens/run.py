@@ -109,7 +109,7 @@ class RunScreen(Watching):
         view = self.view
         if view is None:
             return
-        self.steps.show(view)
+        self.steps_pane.show(view)
         self.look_ahead(view)
         self.query_one(RunTitle).show(view)
         self._guide(view)
@@ -124,7 +124,7 @@ class RunScreen(Watching):
         # The footer is built anew by every refresh of the bindings, so that is done only for a reason.
         offered = (
             self._is_over,
-            self.steps.can_fold(),
+            self.steps_pane.can_fold(),
             bool(self.feed.gates(self.run_id)),
             self.details.tab == "log",
         )
@@ -136,7 +136,7 @@ class RunScreen(Watching):
         """Bars and durations grow while the run does."""
         view = self.view
         if self.frame is None and view is not None and not view.status.is_terminal:
-            self.steps.tick()
+            self.steps_pane.tick()
             self.look_ahead(view)
             self.query_one(RunTitle).refresh()
             self.details.tick()
@@ -235,7 +235,7 @@ class RunScreen(Watching):
         if action in ("follow", "times", "wrap", "merge"):
             return self.details.tab == "log"
         if action == "fold":
-            return self.details.has_focus_within or self.steps.can_fold()
+            return self.details.has_focus_within or self.steps_pane.can_fold()
         return True
 
     @property
@@ -307,7 +307,7 @@ class RunScreen(Watching):
     def action_fold(self) -> None:
         """Show or hide the items of the selected step, or what is below a row of the details."""
         if not self.details.fold():
-            self.steps.toggle()
+            self.steps_pane.fold()
 
     def action_tab(self, by: int) -> None:
         """Another tab."""

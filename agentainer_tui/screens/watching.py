@@ -62,6 +62,10 @@ class Watching(Travelling):
 
     # -- actions --------------------------------------------------------------------------------------
 
+    def action_boxes(self) -> None:
+        """The graph as boxes and arrows, or as rows."""
+        self.steps_pane.toggle_boxes()
+
     def action_failed_first(self) -> None:
         """Order the steps by status, or by the graph again."""
         self.steps.toggle_failed_first()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
 
-from textual import events
 from textual.binding import BindingType
 from textual.message import Message
 
@@ -20,23 +19,18 @@ from agentainer_tui.step_rows import (
     FoldedKey,
     GridKey,
     Key,
-    Rows,
-    Section,
     TallyKey,
-    Wanted,
     members,
-    next_failed,
     rows_of,
     shape_of,
-    siblings_of,
 )
 from agentainer_tui.step_rows import RowKey as RowKey
 from agentainer_tui.views import ItemView, RunView, StepView
 from agentainer_tui.widgets import step_drawing
 from agentainer_tui.widgets.gantt import TimeScale
 from agentainer_tui.widgets.ink import Row
-from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.step_drawing import LIVE, Columns, Sight, find
+from agentainer_tui.widgets.step_folding import FoldingList
 from engine.events import StepStatus
 
 # Seconds between two looks ahead while a run goes on.
@@ -48,7 +42,7 @@ _WATCHED = 16
 _LANES_FROM = 40
 
 
-class StepList(RowList, inherit_bindings=False):
+class StepList(FoldingList, inherit_bindings=False):
     """All steps of one run. What is folded away costs nothing; nothing costs more for being long."""
 
     # The footer of a run has more to say than how to move in a list.
@@ -60,23 +54,18 @@ class StepList(RowList, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None, now: Callable[[], float] = time.time) -> None:
         super().__init__(id=id, empty=("No steps yet.",))
-        self.view: RunView | None = None
         self.forecast = Forecast()
         self.usage: dict[RowKey, Meter] = {}
         self._now = now
         self._usual: Usual = NOTHING_USUAL
         self._looked_ahead = 0.0
         self._steady = SteadyEnd()
-        self._wanted = Wanted({})
-        self._rows = Rows(())
         self._lanes: Lanes | None = None
         self._shape: object = None
         self._drawn_scale: TimeScale | None = None
         self._depths: dict[str, int] = {}
-        self._groups: Mapping[str, Sequence[str]] = {}
         self._name_width = 0
         self._folds = False
-        self._column = 0  # in a line of a grid
 
     # -- data -----------------------------------------------------------------------------------------
 
@@ -220,139 +209,6 @@ class StepList(RowList, inherit_bindings=False):
             for bus in buses
         )
 
-    # -- selection ------------------------------------------------------------------------------------
-
-    def selected(self) -> tuple[StepView | None, ItemView | None]:
-        """The step (and item) under the cursor."""
-        key, view = self.key, self.view
-        if view is None:
-            return None, None
-        if isinstance(key, GridKey):
-            step = view.steps.get(key.step_id)
-            items = step.items[key.first : key.first + self._wanted.grid] if step is not None else ()
-            return step, items[min(self._column, len(items) - 1)] if items else None
-        return find(view, key)
-
-    def select(self, key: Hashable) -> bool:
-        """Move the cursor to a step or item, in a grid too; False if no row shows it."""
-        if super().select(key):
-            return True
-        if not isinstance(key, RowKey) or key.item is None:
-            return False
-        first = key.item - key.item % self._wanted.grid
-        if not super().select(GridKey(key.step_id, first)):
-            return False
-        self._to_column(key.item - first, by_hand=False)
-        return True
-
-    def reveal(self, key: RowKey) -> bool:
-        """Unfold what hides a step or item, and move the cursor there."""
-        view = self.view
-        if view is None or key.step_id not in view.steps:
-            return False
-        if self.select(key):
-            return True
-        opened = dict(self._wanted.open)
-        step: StepView | None = view.steps[key.step_id]
-        if key.item is not None:
-            opened[key.step_id] = True
-        while step is not None:
-            step = view.steps.get(step.parent or "")
-            if step is not None:
-                opened[step.id] = True
-        self._want(replace(self._wanted, open=opened))
-        return self.select(key)
-
-    def can_select(self, place: int) -> bool:
-        """The cursor skips the lines above sections and grids."""
-        return not isinstance(self.keys[place], Section | TallyKey)
-
-    def _to_column(self, column: int, *, by_hand: bool = True) -> None:
-        if column != self._column:
-            self._column = column
-            self.refresh_keys([self.key])
-            self.post_message(self.Moved(self, self.key, by_hand=by_hand))
-
-    # -- what is shown --------------------------------------------------------------------------------
-
-    @property
-    def wanted(self) -> Wanted:
-        """What a person wants to see."""
-        return self._wanted
-
-    def _want(self, wanted: Wanted) -> None:
-        self._wanted = wanted
-        if self.view is not None:
-            self.show(self.view)
-
-    def search(self, matches: Callable[[str], bool] | None) -> None:
-        """Show only the steps and items that match; None shows all."""
-        step, item = self.selected()
-        self._want(replace(self._wanted, matches=matches))
-        if step is not None:
-            self.select(RowKey(step.id, item.index if item is not None else None))
-
-    def is_unfolded(self, step: StepView) -> bool | None:
-        """Whether what is in a step is shown; None if nothing is in it."""
-        if step.items:
-            return self._wanted.shows(step)
-        if step.id in self._groups and self._rows.nodes:
-            return self._wanted.open.get(step.id, True)
-        return None
-
-    def unfold(self, step_id: str, shown: bool) -> None:
-        """Show or hide the items or members of a step."""
-        self._want(replace(self._wanted, open={**self._wanted.open, step_id: shown}))
-        if not shown:
-            self.select(RowKey(step_id))
-
-    def can_fold(self) -> bool:
-        """Whether there is something to fold or unfold at the cursor."""
-        step, _ = self.selected()
-        if step is None or self.view is None or self._wanted.matches is not None:
-            return False
-        if isinstance(self.key, FoldedKey) or self.is_unfolded(step) is not None:
-            return True
-        return step.parent is not None or bool(siblings_of(self.view, step.id))
-
-    def toggle(self) -> None:
-        """Fold or unfold at the cursor: items, members, or the finished siblings of a step."""
-        step, _ = self.selected()
-        view = self.view
-        if step is None or view is None or self._wanted.matches is not None:
-            return
-        shown = self.is_unfolded(step)
-        siblings = siblings_of(view, step.id)
-        if isinstance(self.key, FoldedKey) or (shown is None and siblings):
-            folded = self._wanted.folded.symmetric_difference(siblings)
-            self._want(replace(self._wanted, folded=folded))
-            self.select(RowKey(step.id))
-            self.select(FoldedKey(siblings[0], len(siblings)) if siblings else None)
-        elif shown is not None:
-            self.unfold(step.id, not shown)
-        elif step.parent is not None:
-            self.unfold(step.parent, False)
-
-    def toggle_finished(self) -> None:
-        """Make one row each of all finished siblings, or show them again."""
-        self._want(replace(self._wanted, fold_all=not self._wanted.fold_all, folded=frozenset()))
-
-    def toggle_failed_first(self) -> None:
-        """Order by status, what failed first; or by the graph again."""
-        self._want(replace(self._wanted, failed_first=not self._wanted.failed_first))
-
-    def to_failed(self, by: int) -> bool:
-        """To the next step or item that failed, or the one before; False if none did."""
-        view = self.view
-        step, item = self.selected()
-        here = RowKey(step.id, item.index if item is not None else None) if step is not None else None
-        found = next_failed(view, self._rows.keys, here, by) if view is not None else None
-        if found is None:
-            return False
-        if self.reveal(found):
-            self.post_message(self.Moved(self, self.key, by_hand=True))
-        return True
-
     # -- drawing --------------------------------------------------------------------------------------
 
     def _columns(self, width: int) -> Columns:
@@ -383,6 +239,10 @@ class StepList(RowList, inherit_bindings=False):
             grid_cursor=(key, self._column) if isinstance(key, GridKey) else None,
             cursor=self.palette.cursor if self.has_focus else self.palette.cursor_blurred,
         )
+
+    def column_at(self, x: int) -> int | None:
+        """The item at a cell of a line of a grid."""
+        return step_drawing.grid_column(self._columns(self.inner_width), x)
 
     def draw_header(self, width: int) -> Row:
         """The time axis, and what the columns are."""
@@ -417,44 +277,6 @@ class StepList(RowList, inherit_bindings=False):
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.post_message(self.Scrolled())
-
-    def on_click(self, event: events.Click) -> None:
-        """Select the row, and in a grid the item."""
-        super().on_click(event)
-        offset = event.get_content_offset(self)
-        if offset is not None and isinstance(self.key, GridKey):
-            column = step_drawing.grid_column(self._columns(self.inner_width), offset.x)
-            if column is not None and column < self._wanted.grid:
-                self._to_column(column)
-
-    def go(self, way: str) -> None:
-        """To the `left` or `right`: in a grid by one item, else fold or unfold."""
-        step, item = self.selected()
-        if isinstance(self.key, GridKey):
-            self._to_item(1 if way == "right" else -1)
-        elif isinstance(self.key, FoldedKey):
-            self.toggle()
-        elif step is not None and way == "left" and (item is not None or self.is_unfolded(step)):
-            self.unfold(step.id, False)
-        elif step is not None and way == "right" and item is None and self.is_unfolded(step) is False:
-            self.unfold(step.id, True)
-
-    def _to_item(self, by: int) -> None:
-        """One item on or back, over the ends of lines."""
-        step, item = self.selected()
-        if step is not None and item is not None and 0 <= item.index + by < len(step.items):
-            key = RowKey(step.id, item.index + by)
-            place = self.key
-            self.select(key)
-            if self.key != place:
-                self.post_message(self.Moved(self, self.key, by_hand=True))
-
-    def to_match(self, by: int) -> None:
-        """To the next row that was found, round the end."""
-        if self._wanted.matches is None or not self.keys:
-            return
-        place = self.place_of(self.key) or 0
-        self._move((place + by) % len(self.keys))
 
 
 def _depths(view: RunView) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The pane with the steps of a run: the canvas, and the line in which a step is looked for."""
+"""The pane with the steps of a run: as rows or as boxes, and the line in which a step is looked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 
 from agentainer_tui.keymap import bindings
+from agentainer_tui.step_rows import RowKey
+from agentainer_tui.views import RunView
+from agentainer_tui.widgets.box_view import BoxView
 from agentainer_tui.widgets.list_filter import ListFilter
+from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.step_list import StepList
 
 
@@ -21,7 +25,10 @@ class StepsPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("steps")]
     DEFAULT_CSS = """
-    StepsPane StepList { height: 1fr; background: $background; }
+    StepsPane StepList, StepsPane BoxView { height: 1fr; background: $background; }
+    StepsPane BoxView { display: none; }
+    StepsPane.-boxes BoxView { display: block; }
+    StepsPane.-boxes StepList { display: none; }
     """
 
     def __init__(self, *, id: str | None = None, now: Callable[[], float] = time.time) -> None:
@@ -29,8 +36,9 @@ class StepsPane(Vertical):
         self._now = now
 
     def compose(self) -> ComposeResult:
-        """The rows, and the line of the search."""
+        """The rows, the boxes, and the line of the search."""
         yield StepList(id="steps", now=self._now)
+        yield BoxView(id="boxes", now=self._now)
         yield ListFilter("steps")
 
     def on_mount(self) -> None:
@@ -43,15 +51,96 @@ class StepsPane(Vertical):
         """The rows."""
         return self.query_one("#steps", StepList)
 
+    @property
+    def boxes(self) -> BoxView:
+        """The same steps as boxes."""
+        return self.query_one("#boxes", BoxView)
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether the boxes are shown, not the rows."""
+        return self.has_class("-boxes")
+
+    # -- what is shown --------------------------------------------------------------------------------
+
+    def show(self, view: RunView) -> None:
+        """Take a newer view of the run."""
+        self.steps.show(view)
+        if self.has_boxes:
+            self.boxes.show(view, self.steps.forecast)
+            self.border_subtitle = self.boxes.note
+
+    def tick(self) -> None:
+        """Time went on."""
+        self.steps.tick()
+        if self.has_boxes:
+            self.boxes.tick()
+
+    def toggle_boxes(self) -> None:
+        """Boxes instead of rows, or rows again; the cursor stays on its step."""
+        focused = self.has_focus_within
+        self.toggle_class("-boxes")
+        view = self.steps.view
+        if self.has_boxes and view is not None:
+            self.boxes.show(view, self.steps.forecast)
+            step, _ = self.steps.selected()
+            if step is not None:
+                self.boxes.select(step.id)
+        self.border_subtitle = self.boxes.note if self.has_boxes else ""
+        if focused:
+            (self.boxes if self.has_boxes else self.steps).focus()
+
+    def can_fold(self) -> bool:
+        """Whether there is something to fold or unfold under the cursor."""
+        return self.boxes.can_fold() if self.has_boxes else self.steps.can_fold()
+
+    def fold(self) -> None:
+        """Fold or unfold what is under the cursor."""
+        if self.has_boxes:
+            self.boxes.toggle()
+        else:
+            self.steps.toggle()
+
+    # -- messages and actions -------------------------------------------------------------------------
+
     @on(ListFilter.Changed)
     def _filter_changed(self, message: ListFilter.Changed) -> None:
         query = message.list_filter.wanted
         self.steps.search(query.matches if query is not None else None)
 
+    @on(RowList.Moved, "#steps")
+    def _row_moved(self) -> None:
+        step, _ = self.steps.selected()
+        if self.has_boxes and step is not None and step.id != self.boxes.step_id:
+            self.boxes.select(step.id)
+
+    @on(BoxView.Moved)
+    def _box_moved(self, message: BoxView.Moved) -> None:
+        if not isinstance(message, BoxView.Chosen):
+            # Called by the list itself, since what its parent sends through it goes no further.
+            self.steps.call_later(self.steps.follow, message.step_id)
+        self.border_subtitle = self.boxes.note
+
+    @on(BoxView.Chosen)
+    def _box_chosen(self, message: BoxView.Chosen) -> None:
+        self.steps.select(RowKey(message.step_id))
+        step, _ = self.steps.selected()
+        if step is not None and step.items:
+            self.toggle_boxes()  # items are rows
+            self.steps.unfold(step.id, True)
+            self.steps.select(RowKey(step.id))
+        else:
+            self.steps.call_later(self.steps.action_choose)
+
+    @on(BoxView.Search)
+    def _search(self) -> None:
+        self.toggle_boxes()
+        self.steps.action_filter()
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Of rows that were found there is a next one."""
         if action == "match" and self.is_mounted:
-            return self.steps.wanted.matches is not None
+            return self.steps.wanted.matches is not None and not self.has_boxes
         return True
 
     def action_match(self, by: int) -> None:
@@ -60,4 +149,4 @@ class StepsPane(Vertical):
 
     def action_steps(self, way: str) -> None:
         """To the left or right."""
-        self.steps.go(way)
+        (self.boxes if self.has_boxes else self.steps).go(way)

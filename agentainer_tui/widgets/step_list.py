@@ -13,7 +13,7 @@ from textual.message import Message
 
 from agentainer_tui.estimate import NOTHING_USUAL, Forecast, SteadyEnd, Usual, forecast
 from agentainer_tui.keymap import bindings
-from agentainer_tui.lanes import Lanes, lay_out
+from agentainer_tui.lanes import NODE, Lanes, lay_out
 from agentainer_tui.loads import Meter
 from agentainer_tui.step_rows import (
     FoldedKey,
@@ -202,7 +202,8 @@ class StepList(FoldingList, inherit_bindings=False):
         lanes, place = self._lanes, self.place_of(key)
         if lanes is None or place is None or place >= len(lanes.rows):
             return False
-        buses = {cell.bus for cell in lanes.rows[place] if cell.directions and cell.bus >= 0}
+        cells = (cell for cell in lanes.rows[place] if cell.directions and cell.directions != NODE)
+        buses = {cell.bus for cell in cells if cell.bus >= 0}
         return any(
             step_drawing.bus_ink(old, self.forecast, lanes, bus)
             != step_drawing.bus_ink(new, self.forecast, lanes, bus)

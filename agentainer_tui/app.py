@@ -134,7 +134,7 @@ class DashboardApp(ShellApp):
                 self._tell_end(run_id)
             for run_id, step_id in changes.gates:
                 self._tell_gate(run_id, step_id)
-        active = self.feed.active()
+        active = self.feed.active() if not self.is_recording else []  # there, no clock goes on
         if not active:
             self._timer.pause()
             if self._leaving:

@@ -108,7 +108,12 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
 TYPING = frozenset({"filter", "search", "palette", "jump"})
 
 # Actions that change something: not offered where a recording is shown.
-CHANGING = frozenset({"run_workflow", "retry", "edit", "new", "cancel", "answer", "clean", "shell", "export"})
+CHANGING = frozenset(
+    {
+        *("run_workflow", "retry", "edit", "new", "cancel", "answer"),
+        *("clean", "shell", "delete", "export"),
+    }
+)
 
 KEYS: tuple[Key, ...] = (
     Key("home", "run", "r", "run_workflow", "Run", "Run the workflow (asks for its params)", True, True),

@@ -21,6 +21,8 @@ from engine.events import Event, EventType, StepStatus
 # Events from one kept frame to the next, and how many such stretches of events are held.
 EVERY = 500
 _HELD = 16
+# From one frame to the next that is kept for a while, in the stretch where someone looks.
+_NEAR = 25
 
 _CHANGES = {
     EventType.RUN_CREATED,
@@ -86,7 +88,8 @@ class Timeline:
         self._kept: list[RunView | None] = []  # frame number i * every
         self._held: OrderedDict[int, list[Event]] = OrderedDict()
         self._newest: RunView | None = None
-        self._made: tuple[int, RunView | None] = (0, None)
+        self._near: dict[int, RunView] = {}  # frames of one stretch, by place
+        self._near_to = -1  # that stretch
 
     def __len__(self) -> int:
         return len(self._seqs)
@@ -165,13 +168,24 @@ class Timeline:
         if len(events) < place - start:
             raise LookupError(place)
         self._held.move_to_end(number)
-        at, view = self._made
-        if not start <= at <= place:
-            at, view = start, self._kept[number]
-        view = reduce_all(view, events[at - start : place - start])
-        assert view is not None  # there is at least one event
-        self._made = (place, view)
+        view = self._made(number, place, events)
         return Frame(view, place, len(self), events[place - start - 1], self._times[place - 1])
+
+    def _made(self, number: int, place: int, events: Sequence[Event]) -> RunView:
+        """The view at a place, from the nearest that is kept before it."""
+        start = number * self._every
+        if number != self._near_to:
+            self._near, self._near_to = {}, number
+        at = max((near for near in self._near if near <= place), default=start)
+        view = self._near.get(at, self._kept[number])
+        while at < place:
+            stop = min(place, start + ((at - start) // _NEAR + 1) * _NEAR)
+            view = reduce_all(view, events[at - start : stop - start])
+            at = stop
+            if view is not None and (at - start) % _NEAR == 0:
+                self._near[at] = view
+        assert view is not None  # there is at least one event
+        return view
 
     def counted(self, frame: Frame) -> Frame:
         """A frame that was made earlier, with the number of events that there are now."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from agentainer_tui.timeline import Frame, Timeline
 from engine.events import Event
 
-# Events read at a time.
-_PAGE = 1_000
+# Events read at a time: at first, and of those that come meanwhile.
+_PAGE, _PORTION = 1_000, 100
 
 Read = Callable[[int, int], Awaitable[Sequence[Event]]]
 Move = Callable[[Timeline, int], int]
@@ -77,7 +78,10 @@ class Traveller:
         """Read what the moves need that were asked for, and make them."""
         if self._timeline is None:
             timeline = Timeline()
-            await self._extend(timeline, progress)
+            while page := await self._read(timeline.last_seq, _PAGE):
+                await asyncio.to_thread(timeline.extend, page)  # nobody else has it yet
+                self.taken = len(timeline)
+                progress()
             self._timeline = timeline
         while self._moves and not self._settle():
             wanted = self._timeline.stretch(self._target(self._timeline))
@@ -88,15 +92,10 @@ class Traveller:
         """Take the events that came meanwhile."""
         if self._timeline is None:
             return
-        await self._extend(self._timeline)
+        while page := await self._read(self._timeline.last_seq, _PORTION):
+            self._timeline.extend(page)
         if self.frame is not None:
             self.frame = self._timeline.counted(self.frame)
-
-    async def _extend(self, timeline: Timeline, progress: Callable[[], None] = lambda: None) -> None:
-        while page := await self._read(timeline.last_seq, _PAGE):
-            timeline.extend(page)
-            self.taken = len(timeline)
-            progress()
 
     def _settle(self) -> bool:
         """Make the moves that were asked for; False if the frame they lead to cannot be made yet."""

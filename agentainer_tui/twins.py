@@ -58,6 +58,14 @@ class Twins:
         words = ["approve" if approved else "reject", run_id, *([step_id] if step_id else [])]
         return self._line(*words, *(_option("--comment", comment) if comment else []))
 
+    def export(self, run_id: str) -> str:
+        """`agentainer export RUN`."""
+        return self._line("export", run_id)
+
+    def diff(self, run_id: str, other: str | None = None) -> str:
+        """`agentainer diff RUN`, against an earlier run or a named one."""
+        return self._line("diff", run_id, *([other] if other else []))
+
     def cleanup(self, run_id: str | None = None, agents: Sequence[str] = ()) -> str:
         """`agentainer cleanup`, of one run or of all, or of these agents alone."""
         only = [word for name in agents for word in _option("--agent", name)]
@@ -138,6 +146,10 @@ def run_twin(twins: Twins, action: str, run_id: str, step_id: str = "") -> str:
             return twins.answer(run_id, step_id, approved=True)
         case "clean":
             return twins.cleanup(run_id)
+        case "export":
+            return twins.export(run_id)
+        case "compare":
+            return twins.diff(run_id)
     return ""
 
 

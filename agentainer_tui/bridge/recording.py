@@ -34,9 +34,10 @@ class RecordingClient(EngineClient):
         manifest = self._recording.manifest
         name = self._recording.path.name
         made = f"made {manifest.recorded_at[:16].replace('T', ' ')}Z by agentainer {manifest.engine}"
+        note = f"Recording {name}, {made}: nothing here can be run or changed."
         runs = [row_of_record(run) for run in await self._engine.history.runs(limit=page)]
         own = tuple(run for run in runs if not run.parent_run or run.id == manifest.run)
-        return Snapshot(EngineFacts(f"recording {name}", made, recording=name), (), own)
+        return Snapshot(EngineFacts("recording", notes=(note,), recording=name), (), own)
 
     def slots(self) -> tuple[int, int]:
         """Nothing runs, nothing may."""

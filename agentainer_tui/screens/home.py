@@ -44,6 +44,7 @@ _NO_WORKFLOWS = (
     "it appears as soon as it is saved.",
     "`agentainer demo` opens the samples.",
 )
+_RECORDING = ("A recording has runs, but no workflows.", "2 is the run, 3 all runs that are in it.")
 
 
 class HomeScreen(AreaScreen):
@@ -96,7 +97,7 @@ class HomeScreen(AreaScreen):
         """Show everything as it is now."""
         self.show_header()
         if self.app.facts is not None:
-            self.workflows.empty = _NO_WORKFLOWS
+            self.workflows.empty = _RECORDING if self.app.is_recording else _NO_WORKFLOWS
         self._show_workflows()
         self._show_runs()
         self._show_about()

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import stat
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ class _Journals:
 
     async def write(self, run_id: str) -> RecordedRun:
         written = after = 0
-        with self._archive.open(EVENTS.format(run_id), "w", force_zip64=True) as file:
+        with self._archive.open(_entry(EVENTS.format(run_id)), "w", force_zip64=True) as file:
             while page := await self._history.events(run_id, after=after, limit=_PAGE):
                 await asyncio.to_thread(_write_events, file, page)
                 for event in page:
@@ -201,10 +202,19 @@ class _Files:
             return
         with os.fdopen(source, "rb") as file:
             left = os.fstat(file.fileno()).st_size
-            with self._archive.open(name, "w", force_zip64=True) as copy:
+            with self._archive.open(_entry(name), "w", force_zip64=True) as copy:
                 while left > 0 and (data := file.read(min(left, _PORTION))):
                     copy.write(data)
                     left -= len(data)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """An entry that is written piece by piece, of now."""
+    year, month, day, hour, minute, second, *_ = time.localtime()
+    info = zipfile.ZipInfo(name, (year, month, day, hour, minute, second))
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o600 << 16
+    return info
 
 
 def _is_text(name: str) -> bool:

@@ -41,7 +41,7 @@ async def test_in_a_recording_nothing_is_offered_that_would_change_it() -> None:
     async with dashboard(client) as (app, pilot):
         app.open_run("bad0bad0bad0")
         await until_seen(pilot, "refused by the server")
-        assert "recording x" in on_screen(app)
+        assert "read-only" in on_screen(app)
         await until_seen(pilot, "esc Back")
         footer = next(row for row in on_screen(app).split("\n") if "esc Back" in row)
         assert "Retry" not in footer
@@ -75,7 +75,7 @@ async def test_a_real_run_exported_and_opened_shows_the_same(tmp_path: Path) -> 
     app = DashboardApp(client2, tmp_path, now=clock_of(recording.manifest), first_run=run_id)
     try:
         async with app.run_test(size=(120, 40), notifications=True) as pilot:
-            await until_seen(pilot, "recording flow")
+            await until_seen(pilot, "Recording flow")
             await until(pilot, lambda: run_screen(app).view == view)
             assert await client2.document(view.digest) == text
             last = view.steps["say"].attempts[-1]

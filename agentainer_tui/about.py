@@ -42,7 +42,7 @@ def about_workflow(entry: WorkflowEntry, last: RunRow | None, width: int, glyphs
     if any(problem.severity == "error" for problem in entry.problems):
         if entry.runnable:
             yield (
-                ("The last good version is kept and is what runs. ", "warning"),
+                ("The last good version is kept. ", "warning"),
                 ("e edits the file.", "muted"),
             )
         else:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agentainer_tui.text import brief, clean, counted
+from agentainer_tui.text import brief, clean, counted, duration
 
 if TYPE_CHECKING:
     from agentainer_tui.client import WorkflowEntry
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Characters of a value: shown, before the first that differs, looked at.
 _VALUE, _LEAD, _LOOKED_AT = 32, 12, 10_000
 _NAMES = 4
+# Fields that are seconds.
+_SECONDS = frozenset({"timeout", "finally_timeout", "delay", "max_delay", "max_age", "idle_timeout"})
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -49,7 +51,7 @@ def news_of_saves(
             yield f"{name} has {counted(len(bad), 'error')}{place}.", True
         elif entry.digest != old.digest and not bad:
             yield (
-                f"{name}: {summary(entry.save) if entry.save else 'saved, nothing that runs was changed'}",
+                f"{name}: {summary(entry.save) if entry.save else 'saved; nothing that runs was changed'}",
                 False,
             )
         elif not bad and any(problem.severity == "error" for problem in old.problems):
@@ -91,14 +93,20 @@ def field_words(field: FieldChange) -> str:
     if field.name.startswith("workflow "):
         return f"{name} changed"
     if field.before is None:
-        return f"{name} set to {_part(brief(field.after), 0)}"
+        return f"{name} set to {_part(_value(field.name, field.after), 0)}"
     if field.after is None:
         return f"{name} taken out"
-    before, after = brief(field.before, limit=_LOOKED_AT), brief(field.after, limit=_LOOKED_AT)
+    before, after = _value(field.name, field.before), _value(field.name, field.after)
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
     longest = max(len(before), len(after))
     begin = max(0, min(same - _LEAD, longest - _VALUE)) if longest > _VALUE else 0
     return f"{name} {_part(before, begin)} → {_part(after, begin)}"
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, float) and name.rpartition(".")[2] in _SECONDS:
+        return duration(value)
+    return brief(int(value) if isinstance(value, float) and value.is_integer() else value, limit=_LOOKED_AT)
 
 
 def _part(text: str, begin: int) -> str:

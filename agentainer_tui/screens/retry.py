@@ -241,7 +241,7 @@ def _effect(preview: Preview) -> Content:
         parts.append(f", {counted(reused, 'result')} taken over")
     if preview.worked:
         parts.append((f", {duration(preview.seconds_saved)} saved", "$success"))
-    return Content.assemble(*parts, (". This run stays as it is.", "$foreground 62%"))
+    return Content.assemble(*parts)
 
 
 def _failed(run: RunView) -> bool:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from textual.widgets import Input, Select, Static
+from textual.widgets import Input, Select, Static, TextArea
 
 from agentainer_tui.client import Preview, RetryScope
 from agentainer_tui.screens.cleanup import CleanupDialog
@@ -10,6 +12,7 @@ from agentainer_tui.screens.params_form import ParamsForm
 from agentainer_tui.screens.retry import RetryDialog
 from agentainer_tui.widgets.param_field import ParamField
 from engine.errors import UsageError
+from engine.facade import ParamSpec
 from tests.tui.driving import dashboard, home, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import COMMANDS, FakeClient
 from tests.tui.fake_editing import fate
@@ -66,6 +69,68 @@ async def test_the_form_begins_with_the_params_of_the_last_run() -> None:
         await until(pilot, lambda: fields["limit"].query_one(Input).value == "2")
         assert fields["topic"].query_one(Input).value == "whales"
         assert fields["image"].query_one(Input).value == "python:3.12-alpine", "else the default"
+
+
+async def test_f4_puts_the_defaults_into_the_form_and_f5_the_last_run() -> None:
+    async with dashboard(FakeClient([COUNT], [counting()])) as (app, pilot):
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, ParamsForm))
+        fields = {field.spec.name: field for field in app.screen.query(ParamField)}
+        await until(pilot, lambda: fields["limit"].query_one(Input).value == "2")
+        fields["mode"].query_one(Select).value = 1
+        await pilot.press("f4")
+        await until(pilot, lambda: fields["limit"].query_one(Input).value == "3")
+        assert fields["topic"].query_one(Input).value == ""
+        assert fields["mode"].query_one(Select).value == 0
+        await pilot.press("f5")
+        await until(pilot, lambda: fields["limit"].query_one(Input).value == "2")
+        assert fields["topic"].query_one(Input).value == "whales"
+
+
+async def test_the_form_begins_where_a_value_is_missing_and_says_what_is_wrong_when_a_field_is_left() -> None:
+    async with dashboard(FakeClient([COUNT])) as (app, pilot):
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, ParamsForm))
+        fields = {field.spec.name: field for field in app.screen.query(ParamField)}
+        await until(pilot, lambda: app.focused is fields["topic"].query_one(Input))
+        await until_seen(pilot, "default python:3.12-alpine")
+        fields["limit"].query_one(Input).focus()
+        await pilot.press("end", "x")
+        assert fields["limit"].problem == "", "nobody is interrupted while they type"
+        await pilot.press("tab")
+        await until_seen(pilot, "expected a whole number")
+        await pilot.press("shift+tab", "end", "backspace")
+        await until(pilot, lambda: not fields["limit"].problem)
+
+
+async def test_the_form_shows_the_command_that_does_the_same_as_it_is_filled_in() -> None:
+    async with dashboard(FakeClient([COUNT])) as (app, pilot):
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, ParamsForm))
+        await pilot.press("a", "'")
+        await until_seen(pilot, "$ agentainer run /w/count.yaml")
+        twin = str(app.screen.query_one("#twin", Static).content)
+        assert twin.endswith("""-p mode=fast -p 'topic=a'"'"''""")
+
+
+async def test_json_is_typed_over_several_lines_and_checked() -> None:
+    entry = replace(COUNT, params=(ParamSpec("names", "array", ["ann"]), ParamSpec("sure", "boolean", True)))
+    client = FakeClient([entry])
+    async with dashboard(client) as (app, pilot):
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, ParamsForm))
+        fields = {field.spec.name: field for field in app.screen.query(ParamField)}
+        await until(pilot, lambda: fields["names"].query_one(TextArea).text == '["ann"]')
+        fields["names"].query_one(TextArea).text = '["ann",'
+        await pilot.click("#start")
+        await until(pilot, lambda: fields["names"].problem)
+        assert commands(client) == []
+        fields["names"].query_one(TextArea).text = '["ann",\n "bob"]'
+        fields["sure"].query_one(Select).value = 1
+        await until(pilot, lambda: not fields["names"].problem)
+        await pilot.click("#start")
+        await until(pilot, lambda: commands(client))
+        assert commands(client) == [("run", COUNT.path, {"names": ["ann", "bob"], "sure": False})]
 
 
 async def test_what_the_engine_refuses_is_said_in_the_form_and_nothing_typed_is_lost() -> None:

@@ -153,7 +153,7 @@ async def test_e_on_a_run_edits_at_the_step_and_previews_what_the_edit_comes_to(
             "↻ rerun",
             "changed: command",
             "1 result taken over, 12s saved",
-            "~ timeout 60.0 → 90.0",
+            "~ timeout 1m00s → 1m30s",
             "~ send: command exit 7 → exit 0",
             "+ log: added",
         ):

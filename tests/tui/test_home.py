@@ -60,6 +60,33 @@ async def test_a_run_that_starts_appears_at_once_and_moves_on_by_events() -> Non
         await until_seen(pilot, "partial")
 
 
+async def test_workflows_and_runs_are_filtered_each_by_its_own_text() -> None:
+    client = FakeClient([BROKEN, COUNT, HELLO], [finished("aa11", 1), failed(), counting()])
+    async with dashboard(client) as (app, pilot):
+        await until_seen(pilot, "cannot load")
+        await pilot.press("slash", *"says")
+        await until(pilot, lambda: home(app).workflows.keys == [ALL, HELLO.path])
+        await pilot.press("enter", "down")
+        await until(pilot, lambda: home(app).runs.keys == ["bad0bad0bad0", "aa11"])
+        home(app).runs.focus()
+        await pilot.press("slash", *"!failed", "enter")
+        await until(pilot, lambda: home(app).runs.keys == ["aa11"])
+        await pilot.press("escape")
+        await until(pilot, lambda: len(home(app).runs.keys) == 2)
+        home(app).workflows.focus()
+        await pilot.press("escape")
+        await until(pilot, lambda: len(home(app).workflows.keys) == 4)
+
+
+async def test_bars_of_the_last_runs_stand_beside_each_workflow() -> None:
+    stories = [finished(f"run{number:04d}", number * 100) for number in range(1, 31)]
+    client = FakeClient([HELLO], [*stories, failed(first_seq=9000)])
+    async with dashboard(client, size=(140, 30)) as (app, pilot):
+        await until(pilot, lambda: home(app).runs.keys)
+        row = next(line for line in on_screen(app).splitlines() if "hello" in line and "failed" in line)
+        assert "▁" * 19 + "█" in row
+
+
 async def test_a_save_changes_the_list_and_keeps_the_cursor_on_its_workflow() -> None:
     client = FakeClient([COUNT, HELLO])
     async with dashboard(client) as (app, pilot):

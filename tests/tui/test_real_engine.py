@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -234,5 +235,65 @@ async def test_a_gate_is_answered_and_a_child_run_opened_in_the_app(tmp_path: Pa
             await pilot.press("escape", "escape")
             await until(pilot, lambda: home(app))
             assert [row.id for row in app.feed.runs_of(None)] == [run_id]
+    finally:
+        await client.close()
+
+
+BROKEN_FLOW = """
+name: flow
+steps:
+  - id: say
+    command: "echo once >> CALLS; echo '{\\"said\\": 1}'"
+  - id: parse
+    command: "exit 3"
+"""
+
+
+def status_of(app: DashboardApp) -> str:
+    """The status of the run on screen."""
+    view = run_screen(app).view
+    return view.status.value if view is not None else ""
+
+
+async def test_a_file_is_edited_and_run_again_from_the_failed_step(
+    tmp_path: Path, flows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, calls = flows / "flow.yaml", tmp_path / "calls"
+    file.write_text(BROKEN_FLOW.replace("CALLS", str(calls)))
+    editor = tmp_path / "vi"
+    editor.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nsed -i "s/exit 3/echo parsed/" {file}\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", "")
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.setattr(DashboardApp, "suspend", lambda app: contextlib.nullcontext())
+    client = client_of(tmp_path, flows)
+    app = DashboardApp(client, flows)
+    try:
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until_seen(pilot, "never run")
+            await pilot.press("r")
+            await until(pilot, lambda: status_of(app) == "failed")
+            first = run_screen(app).run_id
+            run_screen(app).steps.select(RowKey("parse"))
+            await pilot.press("e")
+            await until_seen(pilot, "changed: command")
+            assert (tmp_path / "asked").read_text() == f"+6 {file}\n", "the editor opens at the step"
+            await until_seen(pilot, "1 step to run, 1 result taken over")
+            await until_seen(pilot, "~ parse: command exit 3 → echo parsed")
+            await pilot.press("enter")
+            await until(pilot, lambda: run_screen(app).run_id != first)
+            await until(pilot, lambda: status_of(app) == "completed")
+            view = run_screen(app).view
+            assert view is not None
+            assert (view.retry_of, view.steps["say"].reused, view.steps["parse"].reused) == (
+                first,
+                True,
+                False,
+            )
+            assert calls.read_text() == "once\n", "what was not changed did not run again"
+            await pilot.press("1")
+            file.write_text(file.read_text().replace("echo parsed", "echo {{ $.x"))
+            await until_seen(pilot, "The last good version is kept.")
+            await until_seen(pilot, "7 ┊     command:")
     finally:
         await client.close()

@@ -7,7 +7,12 @@ from agentainer_tui.text import clean, duration
 from agentainer_tui.views import ItemView, RouteView, RunView, StepView, Wait
 from engine.events import RunStatus, StepStatus
 
-_WAITS = {"slot": "waits for a free slot", "image": "fetches its image", "start": "waits to be started"}
+_WAITS = {
+    "slot": "waits for a free slot",
+    "pool": "waits for a warm agent",
+    "image": "fetches its image",
+    "start": "waits to be started",
+}
 _REASONS = {
     "condition_false": "its condition is false",
     "branch_not_taken": "branch not taken",

@@ -139,7 +139,8 @@ class _Draft:
 
     def waits(self, event: Event, data: Mapping[str, Any]) -> None:
         """It could go on, but something is missing: a slot, the image, an answer, some time."""
-        detail = str(data.get("message") or data.get("detail") or "")
+        percent = data.get("percent")
+        detail = str(data.get("message") or data.get("pool") or ("" if percent is None else f"{percent} %"))
         wait = Wait(data.get("why", ""), detail, seconds(data.get("due")), data.get("default"))
         self._change(event, waiting=wait)
 

@@ -118,8 +118,8 @@ def _waiting(event: Event) -> str:
     data = event.data
     due = f" at {clean(data['due'])[11:19]}Z" if data.get("due") else ""
     match data.get("why"):
-        case "image":
-            return clean(f"fetches its image {data.get('detail') or ''}".rstrip())
+        case "image" if event.item is None:
+            return f"fetches its image, {int(data.get('percent') or 0)} %"
         case "approval":
             then = {True: "approved", False: "rejected", None: "fails"}[data.get("default")]
             asks = first_line(data.get("message")) or "go on?"

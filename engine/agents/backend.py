@@ -380,6 +380,10 @@ class Backend(Protocol):
         """Make sure that the image is there and the spec can run here (limits against the host)."""
         ...
 
+    def fetched(self, image: str) -> int | None:
+        """How much of an image that `prepare` is fetching is here, in percent; None if it fetches none."""
+        ...
+
     async def create(self, spec: AgentSpec, sink: LogSink) -> str:
         """Make the agent, capture its output into `sink`; returns the backend's own id for it."""
         ...

@@ -244,6 +244,10 @@ class DockerBackend:
             await check_network(self.link.calls, network)
         await self.link.images.ensure(spec.image, spec.pull_policy)
 
+    def fetched(self, image: str) -> int | None:
+        """What the engine tells of the pull in progress."""
+        return self.link.images.fetched(image)
+
     async def create(self, spec: AgentSpec, sink: LogSink) -> str:
         """Create the container, attached to its output."""
         check_name(spec.name)

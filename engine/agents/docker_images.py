@@ -14,6 +14,7 @@ from docker.utils import parse_repository_tag
 from engine.agents.backend import PullPolicy
 from engine.agents.docker_calls import Calls, EngineRefusedError, EngineSilentError
 from engine.agents.docker_connection import Address
+from engine.agents.docker_progress import PullProgress
 from engine.agents.docker_streams import EngineStream, open_stream
 from engine.errors import BackendError, Reason
 
@@ -58,6 +59,7 @@ class Images:
         self._address = address
         self._silence = silence
         self._pulls: dict[str, asyncio.Task[None]] = {}
+        self._progress: dict[str, PullProgress] = {}
         self._stop_signals: dict[str, str] = {}
         self._ids: dict[str, tuple[str, float]] = {}
 
@@ -115,6 +117,11 @@ class Images:
         """What the image says with; SIGTERM unless it says otherwise."""
         return self._stop_signals.get(reference or "") or "SIGTERM"
 
+    def fetched(self, reference: str) -> int | None:
+        """How much of an image that is being pulled is here, in percent; None if it is not being pulled."""
+        progress = self._progress.get(reference)
+        return progress.percent if progress is not None else None
+
     def forget(self, reference: str | None) -> None:
         """It turned out to be gone: look again next time."""
         self._stop_signals.pop(reference or "", None)
@@ -150,11 +157,13 @@ class Images:
         if pull is None:
             pull = asyncio.create_task(self._pull(reference), name=f"pull-{reference}")
             self._pulls[reference] = pull
+            self._progress[reference] = PullProgress()
             pull.add_done_callback(lambda done: self._pull_ended(reference, done))
         await asyncio.shield(pull)
 
     def _pull_ended(self, reference: str, pull: asyncio.Task[None]) -> None:
         self._pulls.pop(reference, None)
+        self._progress.pop(reference, None)
         if not pull.cancelled():
             pull.exception()  # whoever waited has it; if nobody did, it is no news
 
@@ -198,6 +207,7 @@ class Images:
                 raise pull_error(reference, f"the connection broke: {error}") from None
             if "error" in told:
                 raise pull_error(reference, str(told["error"]))
+            self._progress[reference].take(told)
 
 
 def _not_a_name(reference: str) -> BackendError:

@@ -117,6 +117,7 @@ class MemoryBackend:
         self.looks: list[tuple[str, float]] = []
         self.streams = self.most_streams = 0
         self._errors: dict[tuple[str, str], int] = {}
+        self._fetching: dict[str, tuple[float, float]] = {}
 
     async def open(self) -> BackendFacts:
         """There is nothing to connect to."""
@@ -128,8 +129,19 @@ class MemoryBackend:
     async def prepare(self, spec: AgentSpec) -> None:
         """Fail or take time as scripted."""
         script = self._behaviour(spec)
+        begin = asyncio.get_running_loop().time()
+        if spec.image is not None and script.prepare_delay:
+            self._fetching[spec.image] = (begin, script.prepare_delay)
         await asyncio.sleep(script.prepare_delay)
+        self._fetching.pop(spec.image or "", None)
         self._fail(spec, "prepare", script, script.prepare_error)
+
+    def fetched(self, image: str) -> int | None:
+        """As much as of the scripted time has passed."""
+        if image not in self._fetching:
+            return None
+        begin, delay = self._fetching[image]
+        return int(100 * (asyncio.get_running_loop().time() - begin) / delay)
 
     async def create(self, spec: AgentSpec, sink: LogSink) -> str:
         """Make it; an agent of that name is adopted."""

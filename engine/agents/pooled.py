@@ -172,6 +172,10 @@ class PooledBackend:
             spec = replace(spec, pull_policy=PullPolicy.MISSING)
         await self._below.prepare(spec)
 
+    def fetched(self, image: str) -> int | None:
+        """As below."""
+        return self._below.fetched(image)
+
     async def create(self, spec: AgentSpec, sink: LogSink) -> str:
         """Wait for a warm agent, or create the task's own container."""
         if spec.pool is None:

@@ -157,6 +157,10 @@ class ProcessBackend:
                 f"the working directory {spec.working_dir!r} is not there", "make it, or change `working_dir`"
             )
 
+    def fetched(self, image: str) -> int | None:
+        """Local processes have no images."""
+        return None
+
     async def create(self, spec: AgentSpec, sink: LogSink) -> str:
         """Make its directory and its record; returns its name, which is its id here.
 

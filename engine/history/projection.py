@@ -185,6 +185,8 @@ def _step_started(connection: sqlite3.Connection, event: Event, time: str) -> No
 
 
 def _step_waiting(connection: sqlite3.Connection, event: Event, time: str) -> None:
+    if event.item is not None:
+        return _run_noted(connection, event, time)
     waiting = {**event.data, "since": time}
     move(connection, event, "steps", "waiting = ?", to_json(waiting), anyhow=True)
 

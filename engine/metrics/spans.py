@@ -191,7 +191,7 @@ def _note_step(step: StepSpan, event: Event, time: float) -> None:
             for number in range(len(event.data.get("values") or ()))
         ]
     elif event.type is EventType.STEP_WAITING:
-        step.waits.append((time, str(event.data.get("why"))))
+        _unit(step, event.item).waits.append((time, str(event.data.get("why"))))
     else:
         _note_unit(_unit(step, event.item), event, time)
 

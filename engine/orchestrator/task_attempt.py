@@ -18,6 +18,7 @@ from engine.orchestrator.artifacts import MissingArtifactError
 from engine.orchestrator.attempt import AttemptMoves, Unit
 from engine.orchestrator.capture import OutputCapture
 from engine.orchestrator.context import RunContext
+from engine.orchestrator.fetching import FetchNotes
 from engine.orchestrator.monitoring import AgentMonitor
 from engine.orchestrator.outcome import Outcome, failed
 from engine.orchestrator.results import judge
@@ -159,7 +160,8 @@ class TaskAttempt:
     async def _launch(self, spec: AgentSpec, capture: OutputCapture) -> None:
         backend = self._services.backend
         self.enter("image")
-        await backend.prepare(spec)
+        with FetchNotes(self._run, self._unit, spec):
+            await backend.prepare(spec)
         self._over = False
         self.enter("create")
         agent_id = await backend.create(spec, capture)

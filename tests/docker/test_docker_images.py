@@ -158,3 +158,17 @@ async def test_an_image_is_used_by_its_id(backend: DockerBackend, instance: str,
     sink = await begin(backend, spec)
     await soon(backend.wait(spec.name))
     assert sink.text() == b"by id\n"
+
+
+async def test_how_far_a_pull_is_can_be_asked_while_it_goes_on(
+    backend: DockerBackend, instance: str, registry: Registry, pulled: str
+) -> None:
+    registry.gate.clear()
+    assert backend.fetched(pulled) is None
+    waiting = asyncio.create_task(backend.prepare(make_spec(instance, None, pulled)))
+    await soon(registry.asked.wait())
+    assert backend.fetched(pulled) == 0
+    registry.gate.set()
+    await soon(waiting)
+    assert backend.fetched(pulled) is None
+    docker_images.client().remove_image(pulled, force=True)

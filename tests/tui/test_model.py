@@ -121,8 +121,8 @@ def test_waiting_is_explained_by_upstreams_by_slot_by_image_and_by_backoff() -> 
     story.run_step("fetch").run_step("parse")
     story.say(EventType.STEP_WAITING, "join", why="slot")
     assert why(story, "join") == "waits for a free slot"
-    story.say(EventType.STEP_WAITING, "join", why="image", detail="busybox 40%")
-    assert why(story, "join") == "fetches its image (busybox 40%)"
+    story.say(EventType.STEP_WAITING, "join", why="image", image="busybox", percent=40)
+    assert why(story, "join") == "fetches its image (40 %)"
     story.step_start("join").attempt("join")
     assert why(story, "join") == ""
     story.attempt_end("join", status="failed", reason="task_failed", exit_code=1)

@@ -13,7 +13,17 @@ from rich.cells import cell_len
 from agentainer_tui.charts import bar
 from agentainer_tui.explain import reason_words
 from agentainer_tui.looks import LOOKS, Glyphs
-from agentainer_tui.plots import Axes, Line, Piece, Series, beside, columns, lines, round_duration
+from agentainer_tui.plots import (
+    Axes,
+    Line,
+    Piece,
+    Series,
+    beside,
+    columns,
+    lines,
+    round_duration,
+    short_duration,
+)
 from agentainer_tui.text import ago, clean, counted, duration, fit, precise, size
 from engine.clock import parse_time
 
@@ -168,7 +178,7 @@ def _durations(figures: Aggregate, width: int, glyphs: Glyphs) -> list[Line]:
         Series("median", [bucket.duration.p50 for bucket in buckets], "running", "*"),
         Series("p90", [bucket.duration.p90 for bucket in buckets], "number", "+"),
     ]
-    axes = _axes(figures, width, _CHART, glyphs, _scale_duration, ceiling=round_duration)
+    axes = _axes(figures, width, _CHART, glyphs, short_duration, ceiling=round_duration)
     return [_legend("Duration", series, width, glyphs), *lines(series, axes)]
 
 
@@ -211,22 +221,6 @@ def _axes(
 ) -> Axes:
     labels = [_moment(bucket.start, _span(figures)) for bucket in figures.buckets]
     return Axes(width, height, tell, top, ceiling, labels, glyphs.is_ascii)
-
-
-def _scale_duration(seconds: float) -> str:
-    """As short as a scale needs it: `0` `500ms` `30s` `2m` `1h30`."""
-    if seconds <= 0:
-        return "0"
-    if seconds < 1:
-        return f"{1000 * seconds:.0f}ms"
-    whole = round(seconds)
-    if seconds < 60:
-        return f"{seconds:g}s"
-    if whole < 3600:
-        return f"{whole // 60}m" if whole % 60 == 0 else f"{whole // 60}m{whole % 60:02d}"
-    if whole < 86400:
-        return f"{whole // 3600}h" if whole % 3600 < 60 else f"{whole // 3600}h{whole % 3600 // 60:02d}"
-    return f"{whole / 86400:g}d"
 
 
 def _span(figures: Aggregate) -> timedelta:

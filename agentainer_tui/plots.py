@@ -43,6 +43,7 @@ class Axes:
         ceiling: what a round number is.
         labels: what to write below, for each place of the series.
         ascii_only: draw with nothing but ASCII.
+        gaps: leave room between columns, where there is any.
     """
 
     width: int
@@ -52,6 +53,7 @@ class Axes:
     ceiling: Callable[[float], float] | None = None
     labels: Sequence[str] = ()
     ascii_only: bool = False
+    gaps: bool = True
 
 
 def round_number(value: float) -> float:
@@ -71,6 +73,22 @@ def round_duration(seconds: float) -> float:
     return 3600.0 * found if found is not None else 86400 * round_number(seconds / 86400)
 
 
+def short_duration(seconds: float) -> str:
+    """As short as a scale needs it: `0` `500ms` `30s` `2m` `1h30` `2d`."""
+    if seconds <= 0:
+        return "0"
+    if seconds < 1:
+        return f"{1000 * seconds:.0f}ms"
+    whole = round(seconds)
+    if seconds < 60:
+        return f"{seconds:.2g}s" if seconds < 9.95 else f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m" if whole % 60 == 0 else f"{whole // 60}m{whole % 60:02d}"
+    if whole < 86400:
+        return f"{whole // 3600}h" if whole % 3600 < 60 else f"{whole // 3600}h{whole % 3600 // 60:02d}"
+    return f"{whole / 86400:.3g}d"
+
+
 def round_size(number: float) -> float:
     """The next power of two of bytes, at least a KiB."""
     return float(2 ** max(10, math.ceil(math.log2(number)))) if number > 0 else 1024.0
@@ -87,7 +105,7 @@ def columns(series: Sequence[Series], axes: Axes) -> list[Line]:
     if room < 4 or height < 2:
         return []
     stacks = _fewer(stacks, room)
-    widths = _widths(len(stacks), room)
+    widths = _widths(len(stacks), room, gaps=axes.gaps)
     drawn = [_column(stack, top, height, axes.ascii_only, series) for stack in stacks]
     rows = []
     for row in reversed(range(height)):
@@ -132,12 +150,12 @@ def _parts(length: int, most: int) -> list[tuple[int, int]]:
     return [(max(0, length - (count - i) * each), length - (count - 1 - i) * each) for i in range(count)]
 
 
-def _widths(count: int, room: int) -> list[tuple[int, int]]:
+def _widths(count: int, room: int, *, gaps: bool) -> list[tuple[int, int]]:
     """Cells of each column, and of the gap behind it; all are equally wide."""
     if not count:
         return []
     each = max(1, min(9, room // count))
-    gap = 1 if each >= 2 else 0
+    gap = 1 if each >= 2 and gaps else 0
     return [(each - gap, gap)] * count
 
 

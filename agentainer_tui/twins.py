@@ -89,9 +89,12 @@ class Twins:
         place = [] if item is None else ["--item", str(item)]
         return self._line("logs", run_id, *([step_id] if step_id else []), *place)
 
-    def profile(self, run_id: str) -> str:
-        """`agentainer profile RUN`."""
-        return self._line("profile", run_id)
+    def profile(self, run_id: str, *, trace: str = "", speedscope: str = "") -> str:
+        """`agentainer profile RUN`, with the files that it writes."""
+        words = ["profile", run_id]
+        words += _option("--trace", trace) if trace else []
+        words += _option("--speedscope", speedscope) if speedscope else []
+        return self._line(*words)
 
     def list(self) -> str:
         """`agentainer list DIR`."""

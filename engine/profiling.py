@@ -13,6 +13,7 @@ from engine.errors import HistoryError
 from engine.events import Event, RunStatus
 from engine.metrics.pieces import PARTS as PARTS
 from engine.metrics.profile import profile_of
+from engine.metrics.profile_records import AttemptProfile as AttemptProfile
 from engine.metrics.profile_records import Bottleneck as Bottleneck
 from engine.metrics.profile_records import Link as Link
 from engine.metrics.profile_records import Profile as Profile

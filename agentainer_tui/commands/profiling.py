@@ -10,38 +10,29 @@ from typing import Any
 
 from agentainer_tui.commands.console import err, out, print_json, print_table
 from agentainer_tui.commands.invocation import settings_of
-from agentainer_tui.commands.narration import label
 from agentainer_tui.commands.runs import read
-from agentainer_tui.text import clean, counted, duration, fit
+from agentainer_tui.profile_words import (
+    LEAST,
+    PARTS,
+    SEVERITIES,
+    exact,
+    link_words,
+    mix,
+    place_words,
+    share_words,
+    weight,
+)
+from agentainer_tui.text import clean, counted, fit
 from engine.errors import UsageError
-from engine.profiling import Link, Profile, StepProfile, chrome_trace, profile_run, speedscope
+from engine.profiling import Link, Profile, chrome_trace, profile_run, speedscope
 
-# What a part of the time is called, and the colour of its bar.
-_PARTS = {
-    "dependencies": "waiting for other steps",
-    "queue": "waiting for room",
-    "image": "getting images",
-    "create": "making agents",
-    "start": "starting agents",
-    "run": "running tasks",
-    "collect": "keeping artifacts",
-    "backoff": "pauses between tries",
-    "approval": "waiting for approval",
-    "delay": "delays",
-    "away": "no engine was there",
-    "other": "the engine itself",
-    "cleanup": "removing agents",
-}
 _INKS = {"run": "success", "other": "faint", "cleanup": "faint", "approval": "warning", "delay": "warning"}
-_SHORT = {"other": "engine"}
 _WIDTH = 78
 _NAME = 42
 _BAR = 30
-_LEAST = 0.001  # seconds; what took less is not worth a line
 _LINKS_SHOWN = 20
 _STEPS_SHOWN = 10
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_SEVERITIES = {"high": "error", "medium": "warning", "low": "muted"}
 
 
 def profile(options: Namespace) -> int:
@@ -82,8 +73,8 @@ def _report(found: Profile) -> None:
 def _header(found: Profile) -> None:
     state = f"{found.status}, so far" if found.live else found.status
     out.write(f"run {found.run_id} of {clean(found.workflow)}: {out.paint(clean(state), found.status)}\n")
-    waited = f", after {_seconds(found.waited)} of waiting to start" if found.waited >= 0.05 else ""
-    out.line(f"  took {_seconds(found.duration)}{waited}")
+    waited = f", after {exact(found.waited)} of waiting to start" if found.waited >= 0.05 else ""
+    out.line(f"  took {exact(found.duration)}{waited}")
     if not found.profiled:
         out.line("  no samples of its containers: `enable_profiling: true` records them")
 
@@ -94,13 +85,13 @@ def _section(title: str) -> None:
 
 def _bars(parts: Mapping[str, float], whole: float) -> None:
     """One bar for each part, the largest first."""
-    shown = sorted(((value, part) for part, value in parts.items() if value >= _LEAST), reverse=True)
-    width = max((len(_PARTS[part]) for _, part in shown), default=0)
+    shown = sorted(((value, part) for part, value in parts.items() if value >= LEAST), reverse=True)
+    width = max((len(PARTS[part]) for _, part in shown), default=0)
     for seconds, part in shown:
         share = min(1.0, seconds / whole) if whole > 0.0 else 0.0
         length = max(1, round(share * _BAR))
         bar = out.paint("█" * length, _INKS.get(part, "running")) + "·" * (_BAR - length)
-        out.write(f"  {_PARTS[part]:<{width}}  {bar}  {_seconds(seconds):>7}  {_percent(share):>5}\n")
+        out.write(f"  {PARTS[part]:<{width}}  {bar}  {exact(seconds):>7}  {share_words(share):>5}\n")
     if not shown:
         out.line("  nothing that took time")
 
@@ -114,24 +105,24 @@ def _parallelism(found: Profile) -> None:
     top = float(at_once.peak)
     marks = (_BLOCKS[min(8, -int(-8 * count / top // 1))] for count in at_once.over_time)
     out.write(f"  {out.paint(''.join(marks), 'running')}\n")
-    full = f", all slots taken for {_seconds(at_once.full)}" if at_once.full >= 0.05 else ""
-    out.line(f"  nothing in progress for {_seconds(at_once.idle)}{full}")
+    full = f", all slots taken for {exact(at_once.full)}" if at_once.full >= 0.05 else ""
+    out.line(f"  nothing in progress for {exact(at_once.idle)}{full}")
 
 
 def _path(found: Profile) -> None:
     """The chain that decided the end, one row for each link of it."""
-    links = [link for link in found.path if link.seconds >= _LEAST]
+    links = [link for link in found.path if link.seconds >= LEAST]
     if not links:
         return
     _section("critical path: each began when the one before had ended")
     shown = _longest(links, _LINKS_SHOWN)
     rows = [
-        (_seconds(link.begin), _seconds(link.seconds), _name(found, link), _mix(link.parts)) for link in shown
+        (exact(link.begin), exact(link.seconds), link_words(found, link), mix(link.parts)) for link in shown
     ]
     print_table(("AT", "TOOK", "WHAT", "OF THAT"), rows, widest=30)
     if len(links) > len(shown):
         rest = sum(link.seconds for link in links) - sum(link.seconds for link in shown)
-        out.line(f"  … {counted(len(links) - len(shown), 'shorter link')}, {_seconds(rest)} together")
+        out.line(f"  … {counted(len(links) - len(shown), 'shorter link')}, {exact(rest)} together")
 
 
 def _longest(links: Sequence[Link], most: int) -> list[Link]:
@@ -140,33 +131,19 @@ def _longest(links: Sequence[Link], most: int) -> list[Link]:
     return [link for link in links if link.seconds >= least][:most]
 
 
-def _name(found: Profile, link: Link) -> str:
-    if link.step_id is None:
-        return "(the engine)"
-    again = f" #{link.attempt}" if link.attempt is not None and link.attempt > 1 else ""
-    return f"{'' if link.run_id == found.run_id else '↳ '}{label(link.step_id, link.item)}{again}"
-
-
-def _mix(parts: Mapping[str, float]) -> str:
-    """The parts of a link, the largest first."""
-    ordered = sorted(parts.items(), key=lambda one: -one[1])
-    told = [f"{_SHORT.get(part, part)} {_seconds(seconds)}" for part, seconds in ordered if seconds >= _LEAST]
-    return ", ".join(told[:2]) + (", …" if len(told) > 2 else "")
-
-
 def _steps(found: Profile) -> None:
     """The steps that did most of what decided the end."""
-    steps = sorted((step for step in found.steps if step.wall >= _LEAST), key=_weight, reverse=True)
+    steps = sorted((step for step in found.steps if step.wall >= LEAST), key=weight, reverse=True)
     if not steps:
         return
     _section("slowest steps")
     rows = [
         (
-            f"{'' if step.run_id == found.run_id else '↳ '}{label(step.id, None)}",
-            _seconds(step.wall),
-            _seconds(step.critical),
-            _seconds(step.dependencies),
-            _mix(step.parts),
+            f"{'' if step.run_id == found.run_id else '↳ '}{place_words(step.id, None)}",
+            exact(step.wall),
+            exact(step.critical),
+            exact(step.dependencies),
+            mix(step.parts),
         )
         for step in steps[:_STEPS_SHOWN]
     ]
@@ -175,16 +152,12 @@ def _steps(found: Profile) -> None:
         out.line(f"  … {counted(len(steps) - _STEPS_SHOWN, 'more step')}")
 
 
-def _weight(step: StepProfile) -> tuple[float, float]:
-    return step.critical, step.wall
-
-
 def _bottlenecks(found: Profile) -> None:
     if found.bottlenecks:
         _section("bottlenecks")
     for one in found.bottlenecks:
-        mark = out.paint(f"{one.severity:<6}", _SEVERITIES[one.severity])
-        out.write(f"  {mark}  {one.type}: {_cut(one.component)}, up to {_seconds(one.seconds)}\n")
+        mark = out.paint(f"{one.severity:<6}", SEVERITIES[one.severity])
+        out.write(f"  {mark}  {one.type}: {_cut(one.component)}, up to {exact(one.seconds)}\n")
         _wrapped(one.evidence, "          ")
     if found.recommendations:
         _section("what would help")
@@ -209,14 +182,3 @@ def _wrapped(text: str, indent: str) -> None:
 def _cut(name: str) -> str:
     """A name that leaves room for the rest of its line."""
     return fit(name, _NAME).rstrip() if len(name) > _NAME else clean(name)
-
-
-def _seconds(value: float) -> str:
-    """As `duration`, and what is short to the millisecond."""
-    if value <= 0.0:
-        return "0"
-    return f"{1000 * value:.0f}ms" if value < 0.9995 else duration(value)
-
-
-def _percent(share: float) -> str:
-    return "<1 %" if 0.0 < share < 0.005 else f"{100 * share:.0f} %"

@@ -19,6 +19,7 @@ from agentainer_tui.copying import copy
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.flows.comparing import show_comparison
 from agentainer_tui.flows.forgetting import forget_runs
+from agentainer_tui.flows.profiling import show_profile
 from agentainer_tui.flows.retrying import retry
 from agentainer_tui.flows.stopping import cancel
 from agentainer_tui.history_filter import HistoryFilter
@@ -310,6 +311,11 @@ class HistoryScreen(AreaScreen):
         """Cancel the run under the cursor."""
         if (row := self.history.row) is not None:
             self.app.command(cancel(self.app, row.id))
+
+    def action_profile(self) -> None:
+        """Show where the time of the run under the cursor went."""
+        if (row := self.history.row) is not None:
+            show_profile(self.app, row.id)
 
     def action_delete(self) -> None:
         """Delete the marked runs, else the one under the cursor; asks first."""

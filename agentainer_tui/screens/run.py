@@ -21,6 +21,7 @@ from agentainer_tui.flows.comparing import show_comparison
 from agentainer_tui.flows.editing import edit_run
 from agentainer_tui.flows.entering import enter_step
 from agentainer_tui.flows.exporting import export
+from agentainer_tui.flows.profiling import show_profile
 from agentainer_tui.flows.retrying import retry
 from agentainer_tui.flows.stopping import cancel
 from agentainer_tui.keymap import bindings
@@ -312,6 +313,10 @@ class RunScreen(Watching):
     def action_tab(self, by: int) -> None:
         """Another tab."""
         self.details.turn(by)
+
+    def action_profile(self) -> None:
+        """Show where the time of this run went."""
+        show_profile(self.app, self.run_id)
 
     def action_follow(self) -> None:
         """Follow the log, or stop."""

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agentainer_tui.commands.profiling import _PARTS
+from agentainer_tui.profile_words import PARTS as WORDS
 from engine.metrics.pieces import PARTS
 from tests.engine.command_line import CommandLine, wait_until
 from tests.unit.metrics.test_traces import CHROME, SPEEDSCOPE
@@ -136,4 +136,4 @@ def test_a_run_in_progress_is_profiled_beside_its_engine(line: CommandLine) -> N
 
 
 def test_every_part_has_words() -> None:
-    assert set(PARTS) <= set(_PARTS)
+    assert set(PARTS) <= set(WORDS)

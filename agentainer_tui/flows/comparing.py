@@ -35,6 +35,7 @@ async def show_comparison(app: DashboardApp, marked: Sequence[str], selected: st
             return
         views.append(await app.view_of(other.id))
     before, after = sorted(views, key=lambda view: view.created_seq)
+    app.echo(app.twins.diff(before.id, after.id))
     app.push_screen(CompareScreen(app.feed, await compared(app, before, after), now=app.now))
 
 

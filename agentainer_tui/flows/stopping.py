@@ -25,7 +25,7 @@ async def leave(app: DashboardApp) -> None:
     """Ask what becomes of the runs in progress, and leave accordingly."""
     from agentainer_tui.screens.quit import Leave, quit_question
 
-    how = await app.push_screen_wait(quit_question(app.feed.active()))
+    how = await app.push_screen_wait(quit_question(app.feed.active(), app.glyphs, app.now()))
     app.leave_when_done(leaving=how is not None)
     if how is Leave.WHEN_DONE:
         app.tell("The dashboard closes when the runs in progress are over. q changes that.")

@@ -28,6 +28,7 @@ from agentainer_tui.history_rows import HistoryRow, about_lines
 from agentainer_tui.keymap import bindings
 from agentainer_tui.screens.area import AreaScreen
 from agentainer_tui.text import clean, counted, fit
+from agentainer_tui.twins import run_twin
 from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.choice_bar import ChoiceBar, Choices
 from agentainer_tui.widgets.history_list import HistoryList
@@ -146,7 +147,8 @@ class HistoryScreen(AreaScreen):
             return ("Reading…",)
         if self._chosen.is_narrow:
             return ("No run fits.", "esc shows all runs again.")
-        return ("No runs yet.", "Press 1, select a workflow, and press r to run it.")
+        area, run = self.app.key_of("app.workflows"), self.app.key_of("home.run")
+        return ("No runs yet.", f"Press {area}, select a workflow, and press {run} to run it.")
 
     def _show_about(self) -> None:
         about = self.query_one("#about", Static)
@@ -236,6 +238,11 @@ class HistoryScreen(AreaScreen):
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
+
+    def twin(self, action: str) -> str:
+        """The command line of an action on the selected run."""
+        row = self.history.row
+        return run_twin(self.app.twins, action, row.run.id) if row is not None else ""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what makes sense for the run under the cursor."""

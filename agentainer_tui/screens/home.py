@@ -134,10 +134,11 @@ class HomeScreen(AreaScreen):
         if self.app.facts is None:
             return ()
         if entry is None:
-            return ("No runs yet.", "Select a workflow and press r to run it.")
+            run = self.app.key_of("home.run")
+            return ("No runs yet.", f"Select a workflow and press {run} to run it.")
         if not entry.runnable:
             return ("This file cannot be run.", "Correct it and save: it is read again at once.")
-        return ("No runs yet.", "Press r to run this workflow.")
+        return ("No runs yet.", f"Press {self.app.key_of('home.run')} to run this workflow.")
 
     def _show_about(self) -> None:
         about = self.query_one("#about", Static)

@@ -23,11 +23,12 @@ class NoRunScreen(AreaScreen):
 
     def compose_body(self) -> Iterable[Widget]:
         """A few words."""
+        area, run, opened = map(self.app.key_of, ("app.workflows", "home.run", "list.open"))
         yield Static(
             Content.assemble(
                 ("No run is open.", "bold"),
-                "\n\nPress ", ("1", "bold $accent"), ", choose a workflow, and press ",
-                ("r", "bold $accent"), " to run it or ", ("enter", "bold $accent"), " to open its last run.",
+                "\n\nPress ", (area, "bold $accent"), ", choose a workflow, and press ",
+                (run, "bold $accent"), " to run it or ", (opened, "bold $accent"), " to open its last run.",
             ),
             id="nothing",
         )  # fmt: skip

@@ -7,9 +7,10 @@ from enum import Enum
 
 from textual.content import Content
 
+from agentainer_tui.looks import Glyphs
 from agentainer_tui.screens.dialog import Choice, Question
-from agentainer_tui.text import clean, counted
-from agentainer_tui.views import RunRow
+from agentainer_tui.text import clean, counted, duration
+from agentainer_tui.views import RunRow, elapsed
 
 _SHOWN = 8
 
@@ -21,11 +22,14 @@ class Leave(Enum):
     CANCEL = "cancel"
 
 
-def quit_question(active: Sequence[RunRow], grace: str = "") -> Question[Leave]:
+def quit_question(active: Sequence[RunRow], glyphs: Glyphs, now: float) -> Question[Leave]:
     """The dialog; its first answer is to stay."""
     rows = [
         Content.assemble(
-            ("  ● ", "$primary"), clean(run.workflow, limit=50), (f"  {run.id[:6]}", "$foreground 50%")
+            (f"  {glyphs.of(run.status)} ", "$primary"),
+            clean(run.workflow, limit=40),
+            (f"  {run.id[:6]}", "$foreground 50%"),
+            (f"  {_how_far(run, now)}", "$foreground 62%"),
         )
         for run in active[:_SHOWN]
     ]
@@ -37,7 +41,8 @@ def quit_question(active: Sequence[RunRow], grace: str = "") -> Question[Leave]:
             *rows,
             "",
             "The engine lives in this program: when it leaves, nothing goes on running. Wait until the "
-            "runs are over, or cancel them; a cancelled run can be retried from where it was.",
+            "runs are over, or cancel them: their tasks are stopped, their results stay, and a cancelled "
+            "run can be retried from where it was.",
         ],
         [
             Choice("Stay", None),
@@ -45,3 +50,11 @@ def quit_question(active: Sequence[RunRow], grace: str = "") -> Question[Leave]:
             Choice("Cancel and leave", Leave.CANCEL, danger=True),
         ],
     )
+
+
+def _how_far(run: RunRow, now: float) -> str:
+    """Steps that are over, how long it has run, and what it waits for."""
+    steps = f"{run.done} of {counted(run.total, 'step')}" if run.total else "not started"
+    took = duration(elapsed(run.started_at, None, now)) if run.started_at is not None else ""
+    waits = f"{counted(run.gates, 'step')} to approve" if run.gates else ""
+    return ", ".join(part for part in (steps, took, waits) if part)

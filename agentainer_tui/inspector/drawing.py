@@ -82,8 +82,11 @@ def count_of(value: Any) -> str:
 
 def scalar(value: Any) -> str:
     """A number, true, false or null, as JSON has it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     try:
-        return clean(json.dumps(value, default=str), limit=_LETTERS)
+        text = str(value) if isinstance(value, int) else json.dumps(value, default=str)
+        return clean(text, limit=_LETTERS)
     except ValueError:  # a number of more than 4,300 digits
         return "a very long number"
 

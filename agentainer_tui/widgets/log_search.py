@@ -86,6 +86,11 @@ class SearchBar(Horizontal):
         self._show()
         self.query_one(Input).focus()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody types."""
+        return self.has_class("-open")
+
     def close(self) -> None:
         """Away with it."""
         self.remove_class("-open")

@@ -23,8 +23,9 @@ from agentainer_tui.widgets.log_search import SearchBar
 from agentainer_tui.widgets.sheet import Sheet
 from engine.errors import UsageError
 
-# Seconds between two publications of what a search found.
-_PACE = 0.1
+# Seconds between two publications of what a search found; while typing before it begins; and for the keys
+# between two of its steps, which otherwise keep the interpreter for themselves.
+_PACE, _REST, _BREATH = 0.1, 0.12, 0.003
 
 
 class SheetPane(Vertical):
@@ -113,9 +114,12 @@ class SheetPane(Vertical):
     @work(exclusive=True, group="search", exit_on_error=False)
     async def _look(self, finding: Finding, jump: bool) -> None:
         """Look at everything, in a thread, some at a time: another search ends this one between."""
+        if self.bar.is_open:
+            await asyncio.sleep(_REST)
         loop = asyncio.get_running_loop()
         shown = loop.time()
         while await asyncio.to_thread(finding.step):
+            await asyncio.sleep(_BREATH)
             if loop.time() - shown >= _PACE:
                 jump = self._publish(finding, jump)
                 shown = loop.time()

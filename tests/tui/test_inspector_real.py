@@ -101,7 +101,7 @@ def shown(entries: list[Entry]) -> dict[str, str]:
     rows = [
         entry.value for entry in entries if isinstance(entry.value, Words) and entry.value.copied is not None
     ]
-    return {words.text.split()[0]: words.copied for words in rows}
+    return {words.text.split()[0]: words.copied or "" for words in rows}
 
 
 def nodes(view: RunView) -> list[tuple[StepView, ItemView | None, dict[str, Any]]]:

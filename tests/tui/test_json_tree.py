@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from jsonpath_ng.parser import parse
 
 from agentainer_tui.inspector.drawing import draw, plain_text
-from agentainer_tui.inspector.entries import Delta, Entry, Words, parts_of
-from agentainer_tui.inspector.finding import Finding, walk
+from agentainer_tui.inspector.entries import Delta, Entry, Words, is_container, parts_of
+from agentainer_tui.inspector.finding import Finding
 from agentainer_tui.inspector.json_path import json_path
 from agentainer_tui.inspector.state_change import change_of_state, difference
 from agentainer_tui.inspector.tree import Address, Tree
@@ -32,6 +32,14 @@ VALUES = st.recursive(
 
 def rows(tree: Tree) -> list[str]:
     return [plain_text(draw(tree.row(number), UNICODE)) for number in range(len(tree))]
+
+
+def walk(entries: Iterable[Entry]) -> Iterator[Address]:
+    """The addresses of all entries and of what is below them, in the order of their rows."""
+    for place, entry in enumerate(entries):
+        yield (place,)
+        if is_container(entry.value):
+            yield from ((place, *address) for address in walk(parts_of(entry.value)))
 
 
 class Watched(list[Any]):
@@ -68,7 +76,7 @@ def test_rows_are_those_of_a_walk_over_what_is_open(value: Any, toggles: list[in
     opened = {tree.row(number).address for number in range(len(tree)) if tree.row(number).is_open}
     expected = [
         address
-        for address, _ in walk(tree.top)
+        for address in walk(tree.top)
         if all(address[:depth] in opened for depth in range(1, len(address)))
     ]
     assert [tree.row(number).address for number in range(len(tree))] == expected

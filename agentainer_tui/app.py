@@ -159,7 +159,7 @@ class DashboardApp(ShellApp):
         word = LOOKS.get(row.status, UNKNOWN).word
         took = duration(elapsed(row.started_at, row.finished_at, self.now()))
         severity = "error" if row.status == "failed" else "information"
-        hint = "\n! shows why" if row.status == "failed" else ""
+        hint = "\n! shows why" if row.status in ("failed", "partially_completed") else ""
         self.tell(f"{clean(row.workflow, limit=60)} {word} after {took}{hint}", severity=severity)
 
     def _tell_gate(self, run_id: str, step_id: str) -> None:

@@ -212,7 +212,7 @@ KEYS: tuple[Key, ...] = (
     Key("failure", "shell", "s", "shell", "Shell", "A shell in the agent that failed, if it was kept", True,
         True),
     Key("failure", "retry", "R", "retry", "Retry", "Retry the run: choose how much of it", True, True),
-    Key("failure", "edit", "e", "edit", "Edit", "Open the workflow file in $EDITOR", True, True),
+    Key("failure", "edit", "e", "edit", "Edit", "Edit the file, then run it again from the step", True, True),
     Key("failure", "report", "y", "report", "Report", "Copy all of it as Markdown, for an issue or an agent",
         True, True),
     Key("failure", "write", "E", "write_report", "Write", "Write the report into a file", False, True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from agentainer_tui.failure.words import verdict
@@ -12,6 +12,8 @@ from engine.events import StepStatus
 
 # More kinds of errors than this are told apart more coarsely.
 ENOUGH = 6
+# The part of the words that has to be the same, and how many patterns of words are told apart.
+_ALIKE, _PATTERNS = 0.6, 50
 # What is looked at of an error, at most: its first line counts.
 _LOOKED_AT = 400
 
@@ -41,14 +43,16 @@ def causes_of(items: Iterable[ItemView]) -> list[Cause]:
     """The failed ones of `items`, grouped by cause, the largest group first.
 
     Errors are told apart as finely as leaves no more than `ENOUGH` groups: by all but numbers and ids, by all
-    but what is quoted too, by all but places, and in the end by the verdict alone.
+    but what is quoted too, by all but places, by most of their words, and in the end by the verdict alone.
     """
     failed = [item for item in items if item.status is StepStatus.FAILED]
+    words = [verdict(item).words for item in failed]
+    errors = [first_line(item.error) for item in failed]
     groups: dict[object, list[ItemView]] = {}
-    for like in (_without_numbers, _without_quotes, _without_places, _nothing):
+    for likeness in _LIKENESSES:
         groups = {}
-        for item in failed:
-            groups.setdefault((verdict(item).words, like(first_line(item.error))), []).append(item)
+        for item, why, like in zip(failed, words, likeness(errors), strict=True):
+            groups.setdefault((why, like), []).append(item)
         if len(groups) <= ENOUGH:
             break
     found = [_cause(members) for members in groups.values()]
@@ -78,6 +82,34 @@ def _cause(members: Sequence[ItemView]) -> Cause:
     return Cause(verdict(first).words, first_line(first.error), tuple(item.index for item in members))
 
 
+def _by(simplify: Callable[[str], str]) -> Callable[[Sequence[str]], list[Hashable]]:
+    """What errors have in common is what a function leaves of them."""
+    return lambda errors: [simplify(error) for error in errors]
+
+
+def _by_most_words(errors: Sequence[str]) -> list[Hashable]:
+    """Errors are alike that have as many words, and most of them the same: the others are names."""
+    patterns: dict[int, list[list[str | None]]] = {}
+    found: list[Hashable] = []
+    for error in errors:
+        words = _without_places(error).split()
+        known = patterns.setdefault(len(words), [])
+        place = next((at for at, pattern in enumerate(known) if _fits(pattern, words)), None)
+        if place is None:
+            place = len(known)
+            if place < _PATTERNS:
+                known.append([*words])
+        else:
+            known[place] = [a if a == b else None for a, b in zip(known[place], words, strict=True)]
+        found.append((len(words), min(place, _PATTERNS)))
+    return found
+
+
+def _fits(pattern: Sequence[str | None], words: Sequence[str]) -> bool:
+    same = sum(one == other for one, other in zip(pattern, words, strict=True))
+    return same >= _ALIKE * len(words)
+
+
 def _without_numbers(text: str) -> str:
     for pattern in (_UUID, _HEX, _NUMBER):
         text = pattern.sub("#", text)
@@ -94,3 +126,13 @@ def _without_places(text: str) -> str:
 
 def _nothing(text: str) -> str:
     return ""
+
+
+# From fine to coarse.
+_LIKENESSES = (
+    _by(_without_numbers),
+    _by(_without_quotes),
+    _by(_without_places),
+    _by_most_words,
+    _by(_nothing),
+)

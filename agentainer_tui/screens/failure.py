@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
@@ -15,17 +15,17 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from agentainer_tui import copying
 from agentainer_tui.areas import RUN
 from agentainer_tui.client import AttemptKey
 from agentainer_tui.failure.causes import causes_of
-from agentainer_tui.failure.finding import Failure, failed_item
+from agentainer_tui.failure.finding import Failure
 from agentainer_tui.failure.panel import since_lines, why_lines
 from agentainer_tui.failure.report import Case
 from agentainer_tui.failure.tail import last_lines
 from agentainer_tui.failure.words import last_attempt, verdict
 from agentainer_tui.feed import Changes, Feed
 from agentainer_tui.flows import failures
+from agentainer_tui.flows.editing import edit_run, open_editor
 from agentainer_tui.flows.entering import enter_step
 from agentainer_tui.flows.retrying import retry
 from agentainer_tui.keymap import bindings
@@ -40,7 +40,10 @@ from agentainer_tui.widgets.cause_list import CauseList
 from agentainer_tui.widgets.lines_view import LinesView
 from agentainer_tui.widgets.row_list import RowList
 from engine.errors import UnavailableError, UsageError
+from engine.events import StepStatus
 
+# Items that fail in a burst are grouped once, after so many seconds.
+_SETTLE = 0.5
 # Rows of causes that are seen at once.
 _CAUSES = 7
 
@@ -124,7 +127,19 @@ class FailureScreen(AreaScreen):
         if case is None or step is None or step is case.step:
             return
         item = step.items[case.item.index] if case.item is not None else None
-        self.case = replace(case, run=view, step=step, item=item, causes=causes_of(step.items))
+        failed = step.tally.get(StepStatus.FAILED) != case.step.tally.get(StepStatus.FAILED)
+        self.case = replace(case, run=view, step=step, item=item)
+        if failed:
+            self._group()
+
+    @work(exclusive=True, group="causes", exit_on_error=False)
+    async def _group(self) -> None:
+        """Group the items that have failed meanwhile: there may be many, and more to come."""
+        await asyncio.sleep(_SETTLE)
+        if self.case is not None:
+            causes = await asyncio.to_thread(causes_of, self.case.step.items)
+            self.case = replace(self.case, causes=causes)
+            self._show_case()
 
     def _show_case(self) -> None:
         case = self.case
@@ -164,7 +179,9 @@ class FailureScreen(AreaScreen):
         step = view.steps.get(inner.step_id)
         if step is None:
             raise UsageError(f"run {view.id} has no step {inner.step_id!r}")
-        self.case = Case(view, step, failed_item(step), causes=causes_of(step.items))
+        causes = await asyncio.to_thread(causes_of, step.items)
+        item = step.items[causes[0].items[0]] if causes else None
+        self.case = Case(view, step, item, causes=causes)
         self.show_header()
         self._show_case()
         if self.causes.display and self.why.has_focus:
@@ -260,9 +277,12 @@ class FailureScreen(AreaScreen):
             self.app.command(retry(self.app, self.failure.run_id, self.failure.step_id))
 
     def action_edit(self) -> None:
-        """Open the workflow file in the editor."""
-        if self.case is not None and self.case.run.path:
-            copying.view_file(self.app, Path(self.case.run.path), edit=True)
+        """Edit the workflow file at the step; what was changed can be run from here."""
+        case = self.case
+        if case is not None and case.run.id == self.failure.run_id:
+            self.app.command(edit_run(self.app, case.run.id, case.step.id))
+        elif case is not None:  # the file of a workflow within: a retry of the whole takes it from there
+            open_editor(self.app, case.run.path)
 
     def twin(self, action: str) -> str:
         """The command line of an action."""

@@ -37,10 +37,10 @@ async def dashboard(
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
-    """Let the app work until `condition` holds; a widget that is not there yet is no error."""
+    """Let the app work until `condition` holds; a widget or screen that is not there yet is no error."""
     async with asyncio.timeout(DEADLINE):
         while True:
-            with contextlib.suppress(NoMatches):
+            with contextlib.suppress(NoMatches, AssertionError):
                 if condition():
                     return
             await asyncio.sleep(_LOOK)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agentainer_tui.client import RunFile
 from agentainer_tui.log_source import LogLine
 from agentainer_tui.screens.failure import FailureScreen
 from agentainer_tui.screens.retry import RetryDialog
@@ -221,8 +222,11 @@ async def test_shell_retry_and_edit_are_keys_away(monkeypatch: pytest.MonkeyPatc
     client = FakeClient([COUNT])
     client.shells["agent-map-1"] = Shell("agent-map-1", ("true",))
     monkeypatch.setattr("agentainer_tui.flows.entering._run", lambda app, shell: None)
-    edited: list[Path] = []
-    monkeypatch.setattr("agentainer_tui.copying.view_file", lambda app, path, edit: edited.append(path))
+    edited: list[tuple[str, int]] = []
+    client.file, client.lines = RunFile("/w/count.yaml", "another"), {"map": 12}
+    monkeypatch.setattr(
+        "agentainer_tui.flows.editing.open_editor", lambda app, path, line: edited.append((path, line))
+    )
     async with dashboard(client) as (app, pilot):
         client.tell(bad())
         await until_seen(pilot, "! 1 failed")
@@ -231,7 +235,10 @@ async def test_shell_retry_and_edit_are_keys_away(monkeypatch: pytest.MonkeyPatc
         await pilot.press("s")
         await until(pilot, lambda: ("close_shell", "agent-map-1") in client.calls)
         await pilot.press("e")
-        await until(pilot, lambda: edited == [Path("/w/count.yaml")])
+        await until(pilot, lambda: isinstance(app.screen, RetryDialog))
+        assert edited == [("/w/count.yaml", 12)], "at the step that failed; a changed file may be run again"
+        await pilot.press("escape")
+        await until(pilot, lambda: cockpit(app))
         await pilot.press("R")
         await until(pilot, lambda: isinstance(app.screen, RetryDialog))
         await pilot.press("escape")

@@ -89,6 +89,22 @@ def test_names_tell_causes_apart_only_while_these_are_few() -> None:
     assert len(causes_of([item(n, chr(97 + n) * 5) for n in range(ENOUGH)])) == ENOUGH
 
 
+def test_many_errors_that_differ_in_a_word_are_one_cause_and_others_another() -> None:
+    names = [f"{chr(97 + n)}{chr(97 + n)}y" for n in range(20)]
+    errors = [f"no greeting for {name} today" for name in names] + ["disk full", "disk gone"]
+    causes = causes_of([item(n, error) for n, error in enumerate(errors)])
+    assert [len(cause.items) for cause in causes] == [20, 1, 1]
+
+
+def test_ten_thousand_different_errors_are_grouped_all_the_same() -> None:
+    items = [
+        item(n, " ".join(chr(97 + (n * k) % 26) * 4 for k in range(1, 2 + n % 9))) for n in range(10_000)
+    ]
+    causes = causes_of(items)
+    assert sum(len(cause.items) for cause in causes) == 10_000
+    assert len(causes) <= ENOUGH
+
+
 def test_one_exit_code_is_not_another_although_the_words_are_the_same() -> None:
     assert len(causes_of([item(0, "no"), item(1, "no", code=2), item(2, "no")])) == 2
 

@@ -254,9 +254,15 @@ class DashboardApp(ShellApp):
         else:
             self.push_screen(opened)
 
-    def open_child(self, run_id: str) -> None:
-        """Show a run that is part of the one on screen, above it: going back leads to that one."""
-        self.push_screen(RunScreen(run_id, self.feed, now=self.now))
+    def open_child(self, run_id: str, *, at: float | None = None) -> None:
+        """Show a run that is part of the one on screen, above it: going back leads to that one.
+
+        With `at`, as it was at that time.
+        """
+        child = RunScreen(run_id, self.feed, now=self.now)
+        self.push_screen(child)
+        if at is not None:
+            child.travel_to(at)
 
     def leave_run(self) -> None:
         """Back from a run: to the one that it is part of, else to the area that led here."""

@@ -90,7 +90,7 @@ def _print(comparison: Comparison, *, everything: bool) -> None:
         out.write(f"{'second' if side else 'first ':<8}{clean(run.workflow)} {run.id}  {status} {took}")
         out.write(f"{f' ({delta})' if delta else ''}, {when}\n")
     out.line(f"\n{summary(comparison)}")
-    rows = comparison.rows if everything else comparison.differing
+    rows = comparison.rows if everything else comparison.telling
     steps = [row for row in rows if row.key.startswith("step:")]
     if steps:
         out.line()

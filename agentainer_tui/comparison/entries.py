@@ -18,7 +18,7 @@ def row_entries(row: Row, *, only_differences: bool = False) -> list[Entry]:
     if row.mark in ("+", "-"):
         entries += [say(f"Only the {'second' if row.mark == '+' else 'first'} run has it.", "muted"), BLANK]
     elif not row.differences:
-        entries += [say("Nothing is different.", "muted"), BLANK]
+        entries.append(say("Nothing is different.", "muted"))
     different = [_entry(fact) for fact in row.differences if fact.kind != "diff"]
     if different:
         entries.append(Entry(Delta(tuple(different), None), label="Different"))
@@ -49,7 +49,7 @@ def _entry(fact: Fact) -> Entry:
 
 def _measured(fact: Fact) -> Entry:
     before, after = (measured_words(fact, value) for value in (fact.before, fact.after))
-    is_time = fact.name == "duration" or fact.name.startswith("seconds: ")
+    is_time = fact.name == "duration" or fact.name.startswith("time: ")
     factor = factor_words(fact.before, fact.after) if is_time else ""
     line = (
         (f"  {fact.name:<16} ", "muted"),

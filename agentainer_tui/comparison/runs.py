@@ -14,6 +14,8 @@ from agentainer_tui.views import AttemptView, ItemView, RunView, StepView, elaps
 # Items of a map that are compared one by one, and lines of a document's diff.
 _ITEMS = 1_000
 _LINES = 5_000
+# A difference of time that is worth a word: this many seconds, and this part of the longer one.
+_WORTH, _PART = 0.2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ class Row:
         return None if before is None or after is None else after - before
 
     @property
+    def is_telling(self) -> bool:
+        """Whether it is different, or took noticeably longer or less."""
+        return self.mark != "=" or is_worth_a_word(*self.took)
+
+    @property
     def differences(self) -> tuple[Fact, ...]:
         """The facts that are not the same, without what is only measured."""
         return tuple(fact for fact in self.facts if fact.kind != "measured" and fact.differs)
@@ -84,9 +91,22 @@ class Comparison:
         return tuple(row for row in self.rows if row.mark != "=")
 
     @property
+    def telling(self) -> tuple[Row, ...]:
+        """The rows that are different, or took noticeably longer or less."""
+        return tuple(row for row in self.rows if row.is_telling)
+
+    @property
     def widest_delta(self) -> float:
         """The largest difference in time of a step, in seconds: the scale of their bars."""
         return max((abs(row.delta or 0.0) for row in self.rows), default=0.0)
+
+
+def is_worth_a_word(before: float | None, after: float | None) -> bool:
+    """Whether two times are different enough to be no accident."""
+    if before is None or after is None:
+        return False
+    change = abs(after - before)
+    return change >= _WORTH and change >= _PART * max(before, after)
 
 
 def compare(
@@ -256,7 +276,7 @@ def _step_facts(before: StepView | None, after: StepView | None) -> Iterator[Fac
     for name in ("queue", "image", "create", "start", "run", "collect"):
         times = _phase(before, name), _phase(after, name)
         if any(time is not None for time in times):
-            yield Fact(f"seconds: {name}", *times, kind="measured")
+            yield Fact(f"time: {name}", *times, kind="measured")
 
 
 def _last(step: StepView | None) -> AttemptView | None:

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from agentainer_tui.comparison.runs import Comparison, Fact, Row
+from agentainer_tui.comparison.runs import Comparison, Fact, Row, is_worth_a_word
 from agentainer_tui.inspector.entries import Delta, Entry
 from agentainer_tui.inspector.json_path import json_path
 from agentainer_tui.inspector.state_change import difference
 from agentainer_tui.text import brief, counted, duration, precise, size
 
-# A change of time that is worth a word: this many seconds, and this part of what it was.
-_WORTH, _PART = 0.2, 0.1
 _VALUE = 160
 
 
@@ -86,17 +84,11 @@ def factor_words(before: float | None, after: float | None) -> str:
     return f"{after / before:.1f}x" if after >= before else f"{100 * after / before:.0f} %"
 
 
-def is_worth_a_word(before: float, after: float) -> bool:
-    """Whether two times are different enough to be no accident."""
-    change = abs(after - before)
-    return change >= _WORTH and change >= _PART * max(before, after)
-
-
 def measured_words(fact: Fact, value: Any) -> str:
     """A measured value in its unit."""
     if value is None:
         return "-"
-    if fact.name == "duration" or fact.name.startswith("seconds: "):
+    if fact.name == "duration" or fact.name.startswith("time: "):
         return precise(value)
     if fact.name.startswith("bytes") or fact.name.startswith("memory"):
         return size(value)
@@ -109,12 +101,16 @@ def summary(comparison: Comparison) -> str:
     marks = [row.mark for row in steps]
     words = (("~", "different"), ("+", "only in the second"), ("-", "only in the first"))
     parts = [f"{counted(marks.count(mark), 'step')} {word}" for mark, word in words if mark in marks]
-    others = [row.name.lower() for row in comparison.differing if not row.key.startswith("step:")]
-    if not parts and not others:
+    if not comparison.telling:
         return "no differences"
+    others = [row.name.lower() for row in comparison.differing if not row.key.startswith("step:")]
     same = marks.count("=")
     if same:
         parts.append(f"{same} the same")
+    changes = [row.delta or 0.0 for row in steps if is_worth_a_word(*row.took)]
+    for word, number in (("longer", sum(c > 0 for c in changes)), ("less", sum(c < 0 for c in changes))):
+        if number:
+            parts.append(f"{number} took {word}")
     return "; ".join(part for part in (", ".join(others), ", ".join(parts)) if part)
 
 

@@ -85,7 +85,7 @@ def _without_secrets(row: Row, fact: Fact) -> Fact:
 
 def to_json(comparison: Comparison, *, everything: bool = False) -> dict[str, Any]:
     """The comparison as `agentainer diff --json` prints it; with `everything`, what is the same too."""
-    rows = comparison.rows if everything else comparison.differing
+    rows = comparison.rows if everything else comparison.telling
     return {
         "before": _run(comparison.before),
         "after": _run(comparison.after),

@@ -46,7 +46,7 @@ class CompareScreen(AreaScreen):
     def __init__(self, feed: Feed, comparison: Comparison, *, now: Callable[[], float] = time.time) -> None:
         super().__init__(feed, now=now)
         self.comparison = comparison
-        self.only_differences = bool(comparison.differing)
+        self.only_differences = bool(comparison.telling)
 
     def compose_body(self) -> Iterable[Widget]:
         """Both runs in a line each, the rows, what is different."""
@@ -109,7 +109,7 @@ class CompareScreen(AreaScreen):
         self.pairs.border_subtitle = Content(summary(self.comparison))
         self.pairs.empty = ("Nothing is different.", "d shows what is the same.")
         comparison = self.comparison
-        rows = comparison.differing if self.only_differences else comparison.rows
+        rows = comparison.telling if self.only_differences else comparison.rows
         left = self.query_one(ListFilter).keep(rows, lambda row: f"{row.name} {row_words(row)}")
         self.pairs.show(left, comparison.widest_delta)
         self._show_row()

@@ -106,6 +106,7 @@ class RunScreen(Watching):
     def show(self) -> None:
         """Show everything as it is now, or was at the moment that is shown."""
         self.take_news()
+        self.take_aim()
         self.show_header()
         view = self.view
         if view is None:
@@ -356,6 +357,6 @@ class RunScreen(Watching):
         elif step is not None and step.is_gate:
             self.action_answer()
         elif node is not None and node.child_run:
-            self.app.open_child(node.child_run)
+            self.app.open_child(node.child_run, at=self.now() if self.frame is not None else None)
         else:
             self._show_details()

@@ -29,6 +29,7 @@ class Travelling(AreaScreen):
         self._traveller = Traveller(self._read_page)
         self._shown: Frame | None = None
         self._reading = False
+        self._aim: float | None = None
 
     async def _read_page(self, after: int, limit: int) -> Sequence[Event]:
         return await self.app.client.run_events(self.run_id, after=after, limit=limit)
@@ -73,8 +74,15 @@ class Travelling(AreaScreen):
             self._go()
 
     def travel_to(self, when: float) -> None:
-        """Show the run as it was at a time."""
-        self.travel(moment(when))
+        """Show the run as it was at a time, as soon as it is known."""
+        self._aim = when
+        self.take_aim()
+
+    def take_aim(self) -> None:
+        """Go to the time that was asked for, if the run is known by now."""
+        if self._aim is not None and self.live_view is not None and self.is_mounted:
+            when, self._aim = self._aim, None
+            self.travel(moment(when))
 
     def return_to_live(self) -> bool:
         """Go back to the present; False if this is where one is."""

@@ -58,7 +58,7 @@ class PairList(RowList):
         here = keys.index(self.key) if self.key in keys else -1
         places = range(here + 1, len(keys)) if by > 0 else range(here - 1, -1, -1)
         for place in places:
-            if self._rows[str(keys[place])].mark != "=":
+            if self._rows[str(keys[place])].is_telling:
                 self.select(keys[place])
                 return True
         return False
@@ -124,7 +124,7 @@ class PairList(RowList):
     def _columns(self, width: int) -> _Columns:
         rows = self._rows.values()
         wanted = max((cell_len(clean(row.name, limit=60)) + 2 * row.depth for row in rows), default=8)
-        name = max(8, min(wanted, 40, width // 4))
+        name = max(8, min(wanted, 40, width // 3))
         word = 9 if width >= 88 else 0
         fixed = 4 + name + 1 + 2 * (2 + word + (1 if word else 0) + _TOOK + 1) + _DELTA + 1
         bar = 0 if width - fixed < 24 else min(25, (width - fixed) // 3) | 1

@@ -132,7 +132,8 @@ def test_times_are_compared_but_are_no_difference_by_themselves() -> None:
     for story, seconds in ((fast, 1.0), (slow, 9.0)):
         story.create([node("x")]).start().run_step("x", seconds).finish()
     comparison = compare(view_of(fast), view_of(slow))
-    assert comparison.differing == ()
+    assert comparison.differing == () and summary(comparison) == "1 the same, 1 took longer"
+    assert [row.key for row in comparison.telling] == ["run", "step:x"]
     row = row_of(comparison, "step:x")
     assert row.delta == 8.0 and comparison.widest_delta == 8.0
     assert delta_words(*row.took) == "+8.0s"

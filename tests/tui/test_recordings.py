@@ -10,12 +10,13 @@ from agentainer_tui.app import DashboardApp
 from agentainer_tui.bridge.recording import RecordingClient
 from agentainer_tui.client import AttemptKey, EngineFacts, RetryScope
 from agentainer_tui.commands.recordings import clock_of
+from agentainer_tui.keymap import KEYS
 from agentainer_tui.widgets.step_list import RowKey
 from engine.errors import UsageError
 from engine.recordings import Recording
 from tests.tui.driving import dashboard, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import FakeClient
-from tests.tui.scenes import failed
+from tests.tui.scenes import HELLO, failed
 from tests.tui.test_real_engine import client_of, followed, opened, over, write
 
 
@@ -53,6 +54,28 @@ async def test_in_a_recording_nothing_is_offered_that_would_change_it() -> None:
         await pilot.press("colon")
         await until_seen(pilot, "Zoom")
         assert "Retry" not in on_screen(app)
+
+
+@pytest.mark.parametrize("place", ["run", "workflows", "history", "agents"])
+async def test_no_key_at_all_changes_anything_in_a_recording(place: str) -> None:
+    client = FakeClient([HELLO], [failed()], facts=EngineFacts("recording", recording="x"))
+    scopes = {"run": ("run",), "workflows": ("home",), "history": ("history",), "agents": ("agents",)}[place]
+    keys = [name for key in KEYS if key.scope in scopes for name in key.keys.split(",")]
+    async with dashboard(client) as (app, pilot):
+        app.open_run("bad0bad0bad0")
+        await until_seen(pilot, "refused by the server")
+        app.show_area(place)
+        await pilot.pause()
+        stack = len(app.screen_stack)
+        for key in keys:
+            if key in ("escape", "backspace"):
+                continue
+            await pilot.press(key, "enter" if key in ("R", "x", "X", "D", "r", "a", "s") else "f12")
+            while len(app.screen_stack) > stack:
+                await pilot.press("escape")
+            app.show_area(place)
+        reading = {"runs", "list_runs", "figures", "pools", "kept_agents", "roster", "orphans"}
+        assert {call[0] for call in client.calls} <= reading
 
 
 async def test_a_real_run_exported_and_opened_shows_the_same(tmp_path: Path) -> None:

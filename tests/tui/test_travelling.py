@@ -255,3 +255,29 @@ def test_every_event_has_words() -> None:
         event = story.say(kind, "x", 0, 1, status="failed", message="\x1b[31m[/x]", error="\x1b]0;evil\x07")
         words = event_words(event, reduce_all(None, story.events) or pytest.fail("no view"))
         assert words and "\x1b" not in words
+
+
+async def test_a_run_within_it_is_opened_at_the_same_moment() -> None:
+    outer, inner = Story("a" * 12), Story("c" * 12, first_seq=100)
+    outer.create([node("call", type="subworkflow", sub_workflow="inner")]).start().step_start("call")
+    outer.child("call", inner.run_id)
+    inner.create(
+        [node("x"), node("y", "x")], workflow="inner", parent={"run_id": "a" * 12, "step_id": "call"}
+    )
+    inner.start().run_step("x", 5).run_step("y", 5).finish()
+    outer.tick(5).say(EventType.WARNING, "call", message="half of it")
+    outer.tick(5).attempt_end("call").step_end("call").finish()
+    async with dashboard(FakeClient(stories=[outer, inner])) as (app, pilot):
+        app.open_run(outer.run_id)
+        await until(pilot, lambda: run_screen(app).view is not None)
+        await travel(pilot, "less_than_sign", "less_than_sign")
+        assert run_screen(app).now() == EPOCH.timestamp() + 5
+        run_screen(app).steps.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: run_screen(app).run_id == inner.run_id and run_screen(app).frame)
+        view = run_screen(app).view
+        assert view is not None and view.steps["y"].status is StepStatus.RUNNING
+        await pilot.press("escape")
+        await until(pilot, lambda: run_screen(app).frame is None)
+        await pilot.press("escape")
+        await until(pilot, lambda: run_screen(app).run_id == outer.run_id and run_screen(app).frame)

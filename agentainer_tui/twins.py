@@ -116,6 +116,12 @@ class Twins:
         """`agentainer validate FILE`."""
         return self._line("validate", self._file(path))
 
+    def new(self, name: str, template: str) -> str:
+        """`agentainer new NAME`."""
+        place = self._file(str(self.directory))
+        words = ["new", name, "--template", template]
+        return self._line(*words, *(["--dir", place] if place != "." else []))
+
     def keys(self) -> str:
         """`agentainer keys`."""
         return self._line("keys")

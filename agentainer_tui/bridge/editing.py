@@ -13,7 +13,7 @@ from agentainer_tui.client import Preview, RetryScope, RunFile, WorkflowEntry
 from engine.errors import DocumentError, Problem
 
 if TYPE_CHECKING:
-    from engine.facade import Plan, PlanDiff
+    from engine.facade import Plan, PlanDiff, RetryPreview
     from engine.settings import Settings
     from engine.upkeep import CatalogEntry
 
@@ -104,22 +104,25 @@ class Editing(EngineLink):
         self._versions = Versions()
 
     async def preview_retry(self, run_id: str, scope: RetryScope) -> Preview:
-        """What `retry` would do."""
-        from engine.facade import preview_retry
+        """What `retry` would do; worked out beside the engine, which a large workflow does not hold up."""
+        plan = await self._edited_plan(run_id) if scope.edited else None
+        found = await asyncio.to_thread(lambda: asyncio.run(self._preview(run_id, scope, plan)))
+        rerun = found.rerun
+        return Preview(rerun.decision.fates, found.worked, found.seconds_saved, rerun.diff, rerun.plan.digest)
 
-        found = await self._call(
-            preview_retry(
-                self._engine.history,
+    async def _preview(self, run_id: str, scope: RetryScope, plan: Plan | None) -> RetryPreview:
+        from engine.facade import open_history, preview_retry
+
+        async with open_history(self._settings) as history:
+            return await preview_retry(
+                history,
                 self._settings,
                 run_id,
                 from_step=scope.from_step,
                 only_step=scope.only_step,
                 failed=scope.failed,
-                plan=await self._edited_plan(run_id) if scope.edited else None,
+                plan=plan,
             )
-        )
-        rerun = found.rerun
-        return Preview(rerun.decision.fates, found.worked, found.seconds_saved, rerun.diff, rerun.plan.digest)
 
     async def run_file(self, run_id: str) -> RunFile:
         """The file that a run came from, as it is now."""

@@ -68,6 +68,14 @@ def list_workflows(options: Namespace) -> int:
     return 0
 
 
+def new(options: Namespace) -> int:
+    """`agentainer new NAME`: a workflow from a template; prints the file."""
+    from engine.facade import create_workflow
+
+    out.line(create_workflow(Path(options.dir), options.name, options.template))
+    return 0
+
+
 def schema(options: Namespace) -> int:
     """`agentainer schema`: the JSON Schema of the document."""
     print_json(document_schema())

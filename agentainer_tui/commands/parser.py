@@ -29,6 +29,7 @@ VERBS = {
     "run": "running:run",
     "validate": "documents:validate",
     "list": "documents:list_workflows",
+    "new": "documents:new",
     "history": "runs:history",
     "show": "runs:show",
     "logs": "logs:logs",
@@ -134,6 +135,15 @@ def _document_verbs(verb: Any) -> None:
     listing = verb("list", "the workflows of a directory, with their last results")
     listing.add_argument("dir", metavar="DIR", nargs="?", default=".", help="directory (default: this one)")
     _json_option(listing)
+    new = verb("new", "a new workflow from a template; never over a file")
+    new.add_argument("name", metavar="NAME", help="of the workflow; its file is NAME.yaml")
+    new.add_argument(
+        "--template",
+        metavar="T",
+        default="hello",
+        help="hello, pipeline, map-reduce, decision or gate (default: hello)",
+    )
+    new.add_argument("--dir", metavar="DIR", default=".", help="directory (default: this one)")
     verb("schema", "the JSON Schema of workflow documents, for editors")
 
 

@@ -56,5 +56,6 @@ async def new_workflow(app: DashboardApp) -> None:
     if made is None:
         return
     app.tell(f"{clean(Path(made.path).name, limit=80)} was written.")
+    app.echo(app.twins.new(made.name, made.template))
     if made.edit:
         open_editor(app, made.path)

@@ -27,9 +27,11 @@ Create = Callable[[str, str], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A file that was written, and whether it is to be edited now."""
+    """A workflow that was written: its name and template, and whether it is to be edited now."""
 
     path: str
+    name: str
+    template: str
     edit: bool
 
 
@@ -124,7 +126,7 @@ class NewWorkflow(Dialog[Made]):
         except AgentainerError as error:
             self.query_one("#place", Static).update(plain(error, "$error"))
             return
-        self.dismiss(Made(path, edit))
+        self.dismiss(Made(path, name, template, edit))
 
 
 def _option(name: str, summary: str) -> Content:

@@ -144,3 +144,32 @@ def test_an_edit_that_changes_nothing_in_a_good_run_leaves_nothing_to_do(home: H
     done = home.run("retry", "last", "--edited")
     assert done.returncode == 2
     assert "its document was not changed" in done.stderr
+
+
+def test_a_new_workflow_is_written_runs_and_is_not_written_over(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    done = line.run("new", "my words", "--template", "map-reduce")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "my_words.yaml\n", "")
+    ran = json.loads(line.run("run", "my_words.yaml", "--json").stdout)
+    assert ran["run"]["status"] == "completed"
+    assert ran["run"]["state"]["count_results"] == [
+        {"letters": 3},
+        {"letters": 3},
+        {"letters": 5},
+        {"letters": 4},
+    ]
+
+    again = line.run("new", "my words")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "exists already" in again.stderr
+    assert line.run("new", "x", "--template", "nothing").returncode == 2
+    assert line.run("new", "../x").returncode == 2
+    assert line.run("new", "x", "--dir", "nowhere").returncode == 2
+
+
+@pytest.mark.parametrize("template", ["hello", "pipeline", "decision"])
+def test_templates_run_as_they_are(tmp_path: Path, template: str) -> None:
+    line = CommandLine(tmp_path)
+    assert line.run("new", "w", "--template", template).returncode == 0
+    done = line.run("run", "w.yaml")
+    assert done.returncode == 0, done.stderr

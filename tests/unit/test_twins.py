@@ -46,6 +46,7 @@ def test_home_and_backend_are_named_where_they_are_not_the_usual_ones() -> None:
     assert twins.shell_of("abc", "s x", 3).startswith("agentainer shell abc 's x' --item 3")
     assert twins.cleanup("abc") == "agentainer cleanup abc --backend process --home '/my home'"
     assert twins.show("abc") == "agentainer show abc --home '/my home'"
+    assert twins.new("a b", "gate") == "agentainer new 'a b' --template gate --dir flows --home '/my home'"
     assert twins.list() == "agentainer list flows --home '/my home'"
 
 

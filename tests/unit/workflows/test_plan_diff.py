@@ -111,3 +111,4 @@ def test_a_secret_from_elsewhere_changes_the_tasks_that_get_it() -> None:
 
 def test_true_is_not_one() -> None:
     assert diff(BASE, BASE.replace("{n: 1}", "{n: true}")).workflow
+    assert diff(BASE, BASE.replace("operator: eq, value: 1", "operator: eq, value: true")).steps

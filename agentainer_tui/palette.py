@@ -111,7 +111,7 @@ def main_step(app: DashboardApp) -> Step:
     """Everything that can be done from where the user is."""
     parts = (_actions, _steps, _areas, _workflows, _runs, _themes, _copies)
     commands = [command for part in parts for command in part(app)]
-    return Step("What to do? Words, letters, or : q history run theme …", commands)
+    return Step("What to do? For example: run, history, q", commands)
 
 
 def theme_step(app: DashboardApp) -> Step:

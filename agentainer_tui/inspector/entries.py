@@ -147,13 +147,25 @@ def _pieces(text: str, width: int) -> Iterator[str]:
         if len(line) <= width and cell_len(line) <= width:
             yield line
         elif line.isascii():
-            yield from (line[start : start + width] for start in range(0, len(line), width))
+            start = 0
+            while start < len(line):
+                end = _end(line, start, start + width)
+                yield line[start:end]
+                start = end
         else:
             yield from chop_cells(line, width)
 
 
+def _end(text: str, start: int, end: int) -> int:
+    """Where to break a text that has to be broken at `end` at the latest: after a blank, if one is near."""
+    if end >= len(text):
+        return end
+    blank = text.rfind(" ", start, end)
+    return blank + 1 if blank > (start + end) // 2 else end
+
+
 def fold(source: Line, width: int, hang: int = 0) -> list[Line]:
-    """A line as lines of at most `width` cells; words are not kept together, nothing is lost."""
+    """A line as lines of at most `width` cells, broken at blanks where there are some; nothing is lost."""
     if width <= hang + 8:
         hang = 0
     lines: list[Line] = []
@@ -163,13 +175,14 @@ def fold(source: Line, width: int, hang: int = 0) -> list[Line]:
         rest = text
         while rest:
             room = width - used
-            size = cell_len(rest)
-            if size <= room:
+            near = rest[: 2 * width + 16]  # what may have a place here; looking at all of it takes too long
+            if len(near) == len(rest) and (size := cell_len(rest)) <= room:
                 current.append((rest, ink))
                 used += size
                 break
-            piece = chop_cells(rest, room)[0] if room >= 2 else ""
+            piece = chop_cells(near, room)[0] if room >= 2 else ""
             if piece and cell_len(piece) <= room:
+                piece = piece[: _end(near, 0, len(piece))]
                 current.append((piece, ink))
                 rest = rest[len(piece) :]
             elif used <= begin:  # a single letter wider than the whole view

@@ -219,7 +219,8 @@ class SheetPane(Vertical):
         spot = self.sheet.spot
         if spot is None:
             return
-        text = await asyncio.to_thread(copied, spot.entry)
+        text = self.screen.get_selected_text() or await asyncio.to_thread(copied, spot.entry)
+        self.screen.clear_selection()
         where = copy(self.app, text)
         lines = text.count("\n") + 1
         what = f"{counted(lines, 'line')}" if lines > 1 else f"{_cut(clean(text, limit=200), 40)!r}"

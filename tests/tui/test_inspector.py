@@ -504,3 +504,17 @@ async def test_what_is_opened_at_the_lower_edge_is_scrolled_into_sight() -> None
         await pilot.press("enter")
         await until_seen(pilot, "text, 51 lines")
         assert sheet.scroll_offset.y + sheet.size.height > sheet.cursor_row + 2, "some of its lines are seen"
+
+
+async def test_what_is_selected_with_the_mouse_is_what_is_copied(copies: list[str]) -> None:
+    async with details_of(inspected(), "make", "output") as (_, pilot, details):
+        await until_seen(pilot, "treasure")
+        sheet = details.sheet_pane.sheet
+        row = row_of(sheet, "files: [2]")
+        await pilot.mouse_down(sheet, offset=(5, row))
+        await pilot.hover(sheet, offset=(16, row + 1))
+        await pilot.mouse_up(sheet, offset=(16, row + 1))
+        await pilot.press("y")
+        await until(pilot, lambda: copies)
+        assert copies[0].split("\n")[0] == "files: [2]"
+        assert copies[0].split("\n")[1].strip().startswith('0: "a')

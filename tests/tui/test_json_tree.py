@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonpath_ng.parser import parse
 
 from agentainer_tui.inspector.drawing import draw, plain_text
-from agentainer_tui.inspector.entries import Delta, Entry, Words, is_container, parts_of
+from agentainer_tui.inspector.entries import Delta, Entry, Words, fold, is_container, parts_of
 from agentainer_tui.inspector.finding import Finding
 from agentainer_tui.inspector.json_path import json_path
 from agentainer_tui.inspector.state_change import change_of_state, difference
@@ -352,3 +352,22 @@ def test_rows_have_no_sign_beyond_ascii_where_the_terminal_has_none() -> None:
     tree = Tree([Entry(delta, label="Changed"), Entry({"x": ["long " * 20] * 1000, "y": "long " * 90})])
     for number in range(len(tree)):
         assert plain_text(draw(tree.row(number), ASCII)).isascii()
+
+
+# -- long lines ---------------------------------------------------------------------------------------
+
+
+def test_lines_are_broken_at_blanks_where_there_are_some_near() -> None:
+    words = "the quick brown fox jumps over the lazy dog"
+    assert [plain_text(line) for line in fold(((words, "text"),), 12)] == [
+        *("the quick ", "brown fox ", "jumps over ", "the lazy dog"),
+    ]
+    tree = Tree([Entry(words + "\n" + "x" * 40, label="Result")], width=19)
+    folded = ["the quick ", "brown fox ", "jumps over ", "the lazy dog", "x" * 14, "x" * 14, "x" * 12]
+    assert rows(tree)[1:] == ["  " + row for row in folded]
+
+
+def test_a_line_of_a_megabyte_is_folded_in_one_go_over_it() -> None:
+    lines = fold((("x" * 1_000_000, "text"),), 80)
+    assert len(lines) == 12_500
+    assert "".join(map(plain_text, lines)) == "x" * 1_000_000

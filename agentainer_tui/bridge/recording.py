@@ -52,10 +52,6 @@ class RecordingClient(EngineClient):
         await asyncio.Event().wait()
         yield ()  # never
 
-    async def orphans(self) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
-        """What is on this machine has nothing to do with it."""
-        return (), ()
-
 
 class _Silence:
     """The events of a run that is over, or that nobody follows any more: none."""

@@ -98,8 +98,7 @@ class Wanted:
 
     def may_fold(self, step: StepView) -> bool:
         """Whether it may be one row with its siblings: over, well, and nothing is to be seen within."""
-        finished = step.status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
-        return finished and not step.items and (step.id in self.folded) != self.fold_all
+        return _can_fold(step) and (step.id in self.folded) != self.fold_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,16 +254,39 @@ def _standing(view: RunView, wanted: Wanted) -> dict[str, str]:
 
 
 def _is_sibling(one: StepView, other: StepView) -> bool:
+    if one.depends_on is other.depends_on:
+        return (one.parent, one.role) == (other.parent, other.role)
     return (one.parent, one.role, set(one.depends_on)) == (other.parent, other.role, set(other.depends_on))
 
 
-def siblings_of(view: RunView, step_id: str) -> list[str]:
-    """The finished steps around a step that could be one row with it; too few are none."""
-    wanted = Wanted({}, folded=frozenset(view.steps))
-    standing = _standing(view, wanted)
-    mine = standing.get(step_id)
-    found = [one for one, by in standing.items() if by == mine]
-    return found if len(found) >= _RUN and wanted.may_fold(view.steps[step_id]) else []
+def siblings_of(view: RunView, step_id: str, order: Sequence[str], place: int) -> list[str]:
+    """The finished steps around a step that could be one row with it; too few are none.
+
+    Args:
+        view: the run.
+        step_id: the step.
+        order: the ids of all steps, as `ordered` has them.
+        place: of the step therein.
+    """
+    mine = view.steps[step_id]
+    begin, end = place, place + 1
+    if not _can_fold(mine) or (end < len(order) and view.steps[order[end]].parent == step_id):
+        return []
+    while begin and _folds_with(view, mine, order[begin - 1]):
+        begin -= 1
+    while end < len(order) and _folds_with(view, mine, order[end]):
+        end += 1
+    return list(order[begin:end]) if end - begin >= _RUN else []
+
+
+def _folds_with(view: RunView, step: StepView, other_id: str) -> bool:
+    other = view.steps[other_id]
+    return _can_fold(other) and _is_sibling(step, other)
+
+
+def _can_fold(step: StepView) -> bool:
+    """Whether it is over and well, with nothing to be seen within."""
+    return step.status in (StepStatus.COMPLETED, StepStatus.SKIPPED) and not step.items
 
 
 def _inside(step: StepView, wanted: Wanted) -> list[Key]:

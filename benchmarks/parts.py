@@ -48,6 +48,7 @@ PARTS = {
     "state": Part("Redis: start, completions, round trips", "state:state_figures"),
     "history": Part("figures over 100,000 runs", "history:history_figures"),
     "log": Part("log of the dashboard", "dashboard_log:dashboard_log_figures"),
+    "run": Part("screen of a run", "dashboard_run:dashboard_run_figures"),
     "containers": Part("steps in containers", "containers:busybox_figures", 240.0, docker=True),
 }
 

@@ -22,7 +22,7 @@ class Watching(Travelling):
     @property
     def steps(self) -> StepList:
         """The steps."""
-        return self.query_one("#steps", StepList)
+        return self.steps_pane.steps
 
     @property
     def steps_pane(self) -> StepsPane:

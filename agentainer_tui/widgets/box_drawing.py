@@ -12,7 +12,7 @@ from rich.style import Style
 from agentainer_tui.boxes import Picture
 from agentainer_tui.estimate import Forecast
 from agentainer_tui.explain import look_of
-from agentainer_tui.lanes import DOWN, LEFT, RIGHT, UP, Lanes
+from agentainer_tui.lanes import DOWN, LEFT, RIGHT, UP
 from agentainer_tui.looks import Glyphs
 from agentainer_tui.text import clean, duration
 from agentainer_tui.views import RunView, StepView, elapsed
@@ -57,13 +57,14 @@ def worst(steps: Iterable[StepView]) -> StepView:
 def draw_strokes(row: Row, sight: BoxSight, line: int, begin: int, end: int) -> None:
     """The lines between boxes, from one cell to another, the second left out."""
     strokes, glyphs, at = sight.picture.strokes.get(line, {}), sight.glyphs, begin
-    lanes = Lanes(buses=sight.picture.buses)
     for x in sorted(x for x in strokes if begin <= x < end):
         stroke = strokes[x]
         sign = glyphs.lines[stroke.directions]
         if stroke.head:
             sign = glyphs.arrows[3 if sight.picture.right else 1]
-        row.gap(x - at).put(sign, sight.ink(bus_ink(sight.view, sight.forecast, lanes, stroke.bus)))
+        row.gap(x - at).put(
+            sign, sight.ink(bus_ink(sight.view, sight.forecast, sight.picture.buses[stroke.bus]))
+        )
         at = x + 1
     row.gap(end - at)
 

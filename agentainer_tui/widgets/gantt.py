@@ -16,7 +16,11 @@ from agentainer_tui.views import ItemView, RunView, StepView
 from agentainer_tui.widgets.ink import Row
 from engine.events import StepStatus
 
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_DAY = 86400
+_STEPS = (
+    *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200),
+    *(_DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY),
+)
 _LABEL_ROOM = 9  # cells between two labels of the axis, at least
 
 

@@ -11,7 +11,7 @@ from rich.style import Style
 
 from agentainer_tui.estimate import Forecast
 from agentainer_tui.explain import SECTIONS, look_of
-from agentainer_tui.lanes import BUNDLE, DOWN, NODE, UP, LaneCell, Lanes
+from agentainer_tui.lanes import BUNDLE, DOWN, NODE, UP, Bus, LaneCell, Lanes
 from agentainer_tui.loads import Meter, percent
 from agentainer_tui.looks import LOOKS, WORD_WIDTH, Glyphs
 from agentainer_tui.step_rows import FoldedKey, GridKey, Key, RowKey, Section, TallyKey
@@ -92,7 +92,8 @@ class Sight:
     Attributes:
         view, now: the run, and the time.
         columns, scale: of all rows.
-        lanes: beside the rows; None where there are none.
+        lanes: beside the rows; None where there are none. `inks` is what their buses are drawn with, as far
+            as that was asked for: it is worked out once for each view.
         forecast: what is expected.
         usage: what runs uses, by row.
         depths: how deep steps are in groups, where no lanes say so.
@@ -108,6 +109,7 @@ class Sight:
     columns: Columns
     scale: TimeScale
     lanes: Lanes | None
+    inks: dict[int, str]
     forecast: Forecast
     usage: Mapping[RowKey, Meter]
     depths: Mapping[str, int]
@@ -223,12 +225,13 @@ def lane_ink(sight: Sight, cell: LaneCell) -> str:
     """The colour of a lane: the critical path's, else that of what it comes from."""
     if cell.bus == BUNDLE or sight.lanes is None:
         return "faint"
-    return bus_ink(sight.view, sight.forecast, sight.lanes, cell.bus)
+    if cell.bus not in sight.inks:
+        sight.inks[cell.bus] = bus_ink(sight.view, sight.forecast, sight.lanes.buses[cell.bus])
+    return sight.inks[cell.bus]
 
 
-def bus_ink(view: RunView, expected: Forecast, lanes: Lanes, number: int) -> str:
+def bus_ink(view: RunView, expected: Forecast, bus: Bus) -> str:
     """The colour of a bus."""
-    bus = lanes.buses[number]
     if any(key in expected.path for key in bus.sources) and any(key in expected.path for key in bus.targets):
         return "accent"
     statuses = {view.steps[key].status for key in map(str, bus.sources) if key in view.steps}

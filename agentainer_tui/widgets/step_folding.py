@@ -33,6 +33,9 @@ class FoldingList(RowList, inherit_bindings=False):
         self._rows = Rows(())
         self._groups: Mapping[str, Sequence[str]] = {}
         self._column = 0  # in a line of a grid
+        # The ids of all steps in the order of the rows, and where each stands therein.
+        self._order: Sequence[str] = ()
+        self._place_in_order: Mapping[str, int] = {}
 
     def show(self, view: RunView) -> None:
         """Take a newer view of the run."""
@@ -140,7 +143,10 @@ class FoldingList(RowList, inherit_bindings=False):
             return False
         if isinstance(self.key, FoldedKey) or self.is_unfolded(step) is not None:
             return True
-        return step.parent is not None or bool(siblings_of(self.view, step.id))
+        return step.parent is not None or bool(self._siblings(self.view, step))
+
+    def _siblings(self, view: RunView, step: StepView) -> list[str]:
+        return siblings_of(view, step.id, self._order, self._place_in_order[step.id])
 
     def toggle(self) -> None:
         """Fold or unfold at the cursor: items, members, or the finished siblings of a step."""
@@ -149,7 +155,7 @@ class FoldingList(RowList, inherit_bindings=False):
         if step is None or view is None or self._wanted.matches is not None:
             return
         shown = self.is_unfolded(step)
-        siblings = siblings_of(view, step.id)
+        siblings = self._siblings(view, step)
         if isinstance(self.key, FoldedKey) or (shown is None and siblings):
             folded = self._wanted.folded.symmetric_difference(siblings)
             self._want(replace(self._wanted, folded=folded))

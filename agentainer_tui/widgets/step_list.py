@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
@@ -13,7 +13,7 @@ from textual.message import Message
 
 from agentainer_tui.estimate import NOTHING_USUAL, Forecast, SteadyEnd, Usual, forecast
 from agentainer_tui.keymap import bindings
-from agentainer_tui.lanes import NODE, Lanes, lay_out
+from agentainer_tui.lanes import Lanes, lay_out
 from agentainer_tui.loads import Meter
 from agentainer_tui.step_rows import (
     FoldedKey,
@@ -21,6 +21,7 @@ from agentainer_tui.step_rows import (
     Key,
     TallyKey,
     members,
+    ordered,
     rows_of,
     shape_of,
 )
@@ -38,6 +39,8 @@ _AHEAD = 1.0
 # An agent that has run so many seconds is worth watching; so many are watched at once.
 _SETTLED = 1.0
 _WATCHED = 16
+# Rows that are drawn within so many seconds show the same moment.
+_AT_ONCE = 0.05
 # A list narrower than this has no room for lanes.
 _LANES_FROM = 40
 
@@ -66,6 +69,8 @@ class StepList(FoldingList, inherit_bindings=False):
         self._depths: dict[str, int] = {}
         self._name_width = 0
         self._folds = False
+        self._inks: dict[int, str] = {}  # of the buses, for the view that is shown
+        self._last_sight: tuple[tuple[object, ...], Sight] | None = None
 
     # -- data -----------------------------------------------------------------------------------------
 
@@ -115,12 +120,16 @@ class StepList(FoldingList, inherit_bindings=False):
         now = self._now()
         self._looked_ahead = now
         found = forecast(view, self._usual, now)
+        if found.path != self.forecast.path:
+            self._inks = {}
         self.forecast = replace(found, end=self._steady.take(found.end, now))
 
     def _arrange(self, view: RunView) -> None:
         """Work out the rows, and the lanes beside them."""
         self._groups = members(view)
         self._depths = _depths(view)
+        self._order = [step.id for step in ordered(view)]
+        self._place_in_order = {step_id: place for place, step_id in enumerate(self._order)}
         self._name_width = max(map(step_drawing.name_width, view.steps.values()), default=0)
         self._folds = bool(self._groups) or any(
             step.items or step.type in ("map", "parallel") for step in view.steps.values()
@@ -135,6 +144,7 @@ class StepList(FoldingList, inherit_bindings=False):
         nodes, width = self._rows.nodes, self.inner_width
         has_lanes = bool(nodes) and width >= _LANES_FROM
         self._lanes = lay_out(nodes, step_drawing.most_lanes(width)) if has_lanes else None
+        self._inks = {}
 
     def tick(self) -> None:
         """Time went on: bars, counters and countdowns of what runs are drawn again."""
@@ -155,10 +165,12 @@ class StepList(FoldingList, inherit_bindings=False):
             self.refresh()
             return
 
+        old_inks, self._inks = self._inks, {}
+
         # What waits may wait for something else by now, without having changed itself.
         def differs(key: Key, before: StepView | ItemView | None, after: StepView | ItemView | None) -> bool:
             pending = after is not None and after.status is StepStatus.PENDING
-            return before is not after or pending or self._lanes_differ(key, old, new)
+            return before is not after or pending or self._lanes_differ(key, old_inks, new)
 
         self._redraw(differs, old)
 
@@ -197,18 +209,17 @@ class StepList(FoldingList, inherit_bindings=False):
         pairs = zip(before.items[key.first : end], after.items[key.first : end], strict=False)
         return any(one is not other for one, other in pairs)
 
-    def _lanes_differ(self, key: Key, old: RunView, new: RunView) -> bool:
+    def _lanes_differ(self, key: Key, old_inks: Mapping[int, str], view: RunView) -> bool:
         """Whether a lane beside a row has another colour now."""
         lanes, place = self._lanes, self.place_of(key)
         if lanes is None or place is None or place >= len(lanes.rows):
             return False
-        cells = (cell for cell in lanes.rows[place] if cell.directions and cell.directions != NODE)
-        buses = {cell.bus for cell in cells if cell.bus >= 0}
-        return any(
-            step_drawing.bus_ink(old, self.forecast, lanes, bus)
-            != step_drawing.bus_ink(new, self.forecast, lanes, bus)
-            for bus in buses
-        )
+        for bus in {cell.bus for cell in lanes.rows[place] if cell.directions and cell.bus >= 0}:
+            if bus not in self._inks:
+                self._inks[bus] = step_drawing.bus_ink(view, self.forecast, lanes.buses[bus])
+            if self._inks[bus] != old_inks.get(bus, self._inks[bus]):
+                return True
+        return False
 
     # -- drawing --------------------------------------------------------------------------------------
 
@@ -222,14 +233,21 @@ class StepList(FoldingList, inherit_bindings=False):
         return TimeScale.of(view, self._now(), bar, self.forecast.end)
 
     def _sight(self, view: RunView, width: int) -> Sight:
-        columns, now = self._columns(width), self._now()
-        key = self.key
-        return Sight(
+        """What rows are drawn from: the same for all that are drawn at one time."""
+        now, key = self._now(), self.key
+        parts = map(id, (view, self.forecast, self._lanes, self._inks))
+        made_of = (*parts, self._wanted, key, self._column, width, self.has_focus)
+        old = self._last_sight
+        if old is not None and abs(now - old[1].now) < _AT_ONCE and old[0] == made_of:
+            return old[1]
+        columns = self._columns(width)
+        sight = Sight(
             view=view,
             now=now,
             columns=columns,
             scale=TimeScale.of(view, now, columns.bar, self.forecast.end),
             lanes=self._lanes,
+            inks=self._inks,
             forecast=self.forecast,
             usage=self.usage,
             depths=self._depths,
@@ -240,6 +258,8 @@ class StepList(FoldingList, inherit_bindings=False):
             grid_cursor=(key, self._column) if isinstance(key, GridKey) else None,
             cursor=self.palette.cursor if self.has_focus else self.palette.cursor_blurred,
         )
+        self._last_sight = (made_of, sight)
+        return sight
 
     def column_at(self, x: int) -> int | None:
         """The item at a cell of a line of a grid."""

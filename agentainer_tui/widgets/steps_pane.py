@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 
@@ -21,7 +20,7 @@ from agentainer_tui.widgets.step_list import StepList
 
 
 class StepsPane(Vertical):
-    """Holds the keys that work wherever steps are shown."""
+    """Holds the keys that work wherever steps are shown, as rows (`steps`) or as `boxes`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("steps")]
     DEFAULT_CSS = """
@@ -32,29 +31,14 @@ class StepsPane(Vertical):
     """
 
     def __init__(self, *, id: str | None = None, now: Callable[[], float] = time.time) -> None:
-        super().__init__(id=id)
-        self._now = now
-
-    def compose(self) -> ComposeResult:
-        """The rows, the boxes, and the line of the search."""
-        yield StepList(id="steps", now=self._now)
-        yield BoxView(id="boxes", now=self._now)
-        yield ListFilter("steps")
+        self.steps = StepList(id="steps", now=now)
+        self.boxes = BoxView(id="boxes", now=now)
+        super().__init__(self.steps, self.boxes, ListFilter("steps"), id=id)
 
     def on_mount(self) -> None:
         """Nothing is known yet."""
         self.border_title = "Steps"
         self.steps.empty = ("Reading the run…",)
-
-    @property
-    def steps(self) -> StepList:
-        """The rows."""
-        return self.query_one("#steps", StepList)
-
-    @property
-    def boxes(self) -> BoxView:
-        """The same steps as boxes."""
-        return self.query_one("#boxes", BoxView)
 
     @property
     def has_boxes(self) -> bool:

@@ -24,6 +24,11 @@ def view_of(story: Story) -> RunView:
     return view
 
 
+def siblings(view: RunView, step_id: str) -> list[str]:
+    order = [step.id for step in ordered(view)]
+    return siblings_of(view, step_id, order, order.index(step_id))
+
+
 def ids(view: RunView, wanted: Wanted | None = None) -> list[str]:
     return [key.step_id for key in rows_of(view, wanted or Wanted({})).keys if isinstance(key, RowKey)]
 
@@ -79,8 +84,8 @@ def test_few_items_are_listed_and_many_make_a_grid_below_their_counts() -> None:
 
 def test_finished_siblings_become_one_row_that_lanes_lead_through() -> None:
     view = view_of(fan(done=4))
-    assert siblings_of(view, "m1") == ["m0", "m1", "m2", "m3"]
-    rows = rows_of(view, Wanted({}, folded=frozenset(siblings_of(view, "m1"))))
+    assert siblings(view, "m1") == ["m0", "m1", "m2", "m3"]
+    rows = rows_of(view, Wanted({}, folded=frozenset(siblings(view, "m1"))))
     assert rows.keys == (RowKey("split"), FoldedKey("m0", 4), RowKey("m4"), RowKey("join"))
     assert rows.nodes[1].depends_on == ("split",)
     assert rows.nodes[3].depends_on == ("m0", "m4")
@@ -88,8 +93,8 @@ def test_finished_siblings_become_one_row_that_lanes_lead_through() -> None:
 
 def test_two_finished_siblings_and_those_that_still_run_stay_as_they_are() -> None:
     view = view_of(fan(done=2))
-    assert siblings_of(view, "m0") == []
-    assert siblings_of(view, "m4") == []
+    assert siblings(view, "m0") == []
+    assert siblings(view, "m4") == []
     assert ids(view, Wanted({}, fold_all=True)) == ["split", "m0", "m1", "m2", "m3", "m4", "join"]
 
 

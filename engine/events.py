@@ -7,11 +7,14 @@ listed beside it; a key marked `?` may be absent. All data is JSON.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -156,11 +159,14 @@ class Event(NamedTuple):
 class EventSink(Protocol):
     """Where transitions go before their effects start. `history.journal.Journal` is the real one."""
 
-    def record(self, *events: Event) -> Awaitable[tuple[Event, ...]]:
+    def record(
+        self, *events: Event, on_failure: Callable[[BaseException], None] | None = None
+    ) -> Future[tuple[Event, ...]]:
         """Queue `events` (in call order, atomically) at once; await the answer for durability.
 
         The order of calls is the order in the journal, so a caller may go on without awaiting and await a
-        later call instead. The awaited value carries the sequence numbers.
+        later call instead. The awaited value carries the sequence numbers. `on_failure` is called soon with
+        what awaiting would raise, for who does not await.
 
         Raises (on await):
             IllegalTransitionError: an `old` was not the stored status; nothing of the call was written.

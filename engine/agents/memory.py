@@ -7,6 +7,7 @@ for the invariants that the tests check. Nothing here uses threads or sockets, s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -350,15 +351,23 @@ class MemoryBackend:
             await asyncio.sleep(script.lost_after)
             self.vanish(agent.spec.name)
             return
-        try:
-            async with asyncio.timeout(script.delay):
-                if script.ignores_term:
-                    await asyncio.Event().wait()
-                await agent.term.wait()
+        if await self._is_stopped(agent):
             end = Exit(_TERMINATED)
-        except TimeoutError:
+        else:
             end = Exit(_KILLED if script.oom else script.exit_code, oom=script.oom, usage=script.usage)
         self._end(agent, end)
+
+    async def _is_stopped(self, agent: MemoryAgent) -> bool:
+        """Let it run for its time; True if it was told to end before that, and did."""
+        heeds = not agent.script.ignores_term
+        if agent.script.delay == 0:
+            await asyncio.sleep(0)
+            return heeds and agent.term.is_set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(agent.script.delay):
+                await (agent.term if heeds else asyncio.Event()).wait()
+                return True
+        return False
 
     def _end(self, agent: MemoryAgent, end: Exit) -> None:
         if agent.exit.done():

@@ -1,8 +1,8 @@
 """The journal: where every transition is committed before its effect starts.
 
 `record` queues; everything that waits is committed as one group, which is one transaction (group commit).
-While a group is being committed, the next one gathers. What nobody waits for does not hurry: it gives the
-loop a few turns to bring more, since a commit of its own would cost as much as everything else about it.
+While a group is being committed, the next one gathers. What nobody waits for does not hurry: it rests for a
+moment, in which more may come, since a commit of its own would cost as much as everything else about it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from engine.history.writer import SYNC_INTERVAL, Entry, Writer, Written, without
 # Calls in one transaction: enough to make a commit cheap per event, few enough to answer soon.
 _GROUP_LIMIT = 500
 
-# Turns of the loop that calls give to more, as long as nobody awaits an answer and there are not enough.
+# Seconds that calls rest for more to come, as long as nobody awaits an answer and there are not enough.
 _ENOUGH = 16
-_PATIENCE = 12
+_REST = 0.005
 
 Committed = asyncio.Future[tuple[Event, ...]]
+OnFailure = Callable[[BaseException], None]
 T = TypeVar("T")
 
 
@@ -50,6 +51,7 @@ class _Answer(Committed):
 class _Call(NamedTuple):
     entries: tuple[Entry, ...]
     answer: Committed
+    on_failure: OnFailure | None
 
 
 class Journal:
@@ -66,8 +68,8 @@ class Journal:
         self._queue: deque[_Call] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._turn: asyncio.Handle | None = None  # that looks at the queue, while there are calls in it
-        self._patience = 0
+        self._turn: asyncio.Handle | None = None  # the loop's next one looks at the queue
+        self._rest: asyncio.TimerHandle | None = None  # at its end the queue is looked at in any case
         self._writing = False  # the task does, and its answers come before any others
         self._subscriptions: set[Subscription] = set()
         self._last_seq = 0
@@ -116,8 +118,13 @@ class Journal:
 
     @property
     def in_flight(self) -> int:
-        """Calls that are queued or being committed. An event loop with virtual time must not jump then."""
+        """Calls that are queued or being committed."""
         return self._in_flight
+
+    @property
+    def at_work(self) -> bool:
+        """Whether its thread is. An event loop with virtual time must not jump then."""
+        return self._jobs > 0
 
     @property
     def last_seq(self) -> int:
@@ -134,29 +141,29 @@ class Journal:
         """Why it is not healthy."""
         return self._failure
 
-    def record(self, *events: Event) -> Committed:
+    def record(self, *events: Event, on_failure: OnFailure | None = None) -> Committed:
         """Queue `events` (in call order, atomically) at once; await the answer only for durability.
 
         Cancelling the wait does not take the events back. See `EventSink.record` for what it raises.
         """
-        answer = _Answer(self._loop, self._hurry)
+        answer = _Answer(self._loop, self._look_soon)
         if self._task is None or self._closing:
-            answer.set_exception(HistoryError(f"the history database {self._path} is closed"))
+            self._refuse(answer, HistoryError(f"the history database {self._path} is closed"), on_failure)
             return answer
         try:
             # Encoded here, so that nobody can change the data between this call and the commit.
             entries = tuple([Entry(event, isoformat(event.time), _encode(event)) for event in events])
         except (TypeError, ValueError, RecursionError, OverflowError) as error:
             names = "; ".join(describe(event) for event in events)
-            answer.set_exception(HistoryError(f"{names}: the data cannot be stored: {error}"))
+            refusal = HistoryError(f"{names}: the data cannot be stored: {error}")
+            self._refuse(answer, refusal, on_failure)
             return answer
         self._in_flight += 1
-        self._queue.append(_Call(entries, answer))
-        if self._turn is None:
-            self._patience = _PATIENCE
-            self._look_soon()
+        self._queue.append(_Call(entries, answer, on_failure))
         if len(self._queue) >= _ENOUGH:
-            self._hurry()
+            self._look_soon()
+        elif self._turn is None and self._rest is None:
+            self._rest = self._loop.call_later(_REST, self._rested)
         return answer
 
     def subscribe(self, after: int | None = None, *, run_id: str | None = None) -> Subscription:
@@ -212,7 +219,6 @@ class Journal:
                         break
                 self._writing = False
                 if self._queue:  # which may not need the thread
-                    self._patience = 0
                     self._look_soon()
                 await self._settle()
         finally:
@@ -239,22 +245,20 @@ class Journal:
         self._failure = error
         self._answer(group, [Written(error=error)] * len(group))
 
-    def _hurry(self) -> None:
-        self._patience = 0
+    def _rested(self) -> None:
+        self._rest = None
+        self._look_soon()
 
     def _look_soon(self) -> None:
         if self._turn is None:
             self._turn = self._loop.call_soon(self._look_at_queue)
 
     def _look_at_queue(self) -> None:
-        """Commit what waits, once somebody is in a hurry or nothing more has come for a while."""
+        """Commit what waits."""
         self._turn = None
         if self._writing or not self._queue:
             return  # the task goes on with what is there when it is done
-        if self._patience > 0:
-            self._patience -= 1
-            self._look_soon()
-        elif not self._write_quickly():
+        if not self._write_quickly():
             self._wake.set()
         elif self._queue:
             self._look_soon()
@@ -331,13 +335,19 @@ class Journal:
             if call.answer.done():  # whoever waited was cancelled
                 continue
             if written.error is not None:
-                call.answer.set_exception(written.error)
+                self._refuse(call.answer, written.error, call.on_failure)
             else:
                 call.answer.set_result(written.events)
         if committed:
             self._last_seq = committed[-1].seq
             for subscription in tuple(self._subscriptions):
                 subscription.push(committed)
+
+    def _refuse(self, answer: Committed, error: BaseException, on_failure: OnFailure | None) -> None:
+        answer.set_exception(error)
+        if on_failure is not None:
+            answer.exception()  # retrieved: who has asked to be told need not await it
+            self._loop.call_soon(on_failure, error)
 
     async def _shut_down(self) -> None:
         self._closing = True
@@ -347,8 +357,9 @@ class Journal:
         self._answer(left, [Written(error=closed)] * len(left))
         for subscription in tuple(self._subscriptions):
             subscription.end()
-        if self._sync_timer is not None:
-            self._sync_timer.cancel()
+        for timer in (self._sync_timer, self._rest):
+            if timer is not None:
+                timer.cancel()
         self._sync_due = True
         await self._settle()
         await self._on_thread(self._writer.close)

@@ -48,7 +48,7 @@ def log_file(root: Path, relative: str) -> Path:
     folder = root / parts[0]
     if len(parts) == 1:
         return folder
-    if folder.is_symlink():
+    if os.path.islink(folder):  # noqa: PTH114 (this is asked for every attempt, and takes a third of the time)
         raise HistoryError(f"the log file {folder / parts[1]} is outside {root}: its directory is a link")
     return folder / parts[1]
 
@@ -155,12 +155,15 @@ class _BoundedFile:
         self._budget = budget
         self._taken = 0  # of the budget, by this writer
         self._added = 0
-        try:
-            self._size = path.stat().st_size
-        except OSError:
-            self._size = 0
-        self._existing = self._size
+        self._used = False  # many attempts write nothing, and then nothing is asked of the disk
+        self._size = self._existing = 0
         self._clear()
+
+    def _begin(self) -> None:
+        """Before anything is done with the file: learn how much is there already."""
+        self._used = True
+        with contextlib.suppress(OSError):
+            self._size = self._existing = self.path.stat().st_size
 
     def _clear(self) -> None:
         self._buffer = bytearray()
@@ -172,6 +175,8 @@ class _BoundedFile:
     def append(self, records: Iterable[bytes]) -> None:
         """Take records; they are in the file after the next `flush`."""
         for line in records:
+            if not self._used:
+                self._begin()
             if not self._over and (limit := self._limit_reached(len(line))):
                 self._over = True
                 self._note(f"the log limit of {limit} is reached; only the end will be added")
@@ -216,6 +221,8 @@ class _BoundedFile:
 
     def restart(self) -> None:
         """Begin a new file; who has the old one open can tell by its having no name any more."""
+        if not self._used:
+            self._begin()
         self._release()
         self._clear()
         self._settle(self._existing + self._taken)
@@ -227,6 +234,8 @@ class _BoundedFile:
 
     def close(self) -> None:
         """Write out everything, the end of an overlong output too."""
+        if not self._used:
+            return
         if self._left_out:
             self._note(f"{self._left_out} bytes are left out here")
         self._buffer += b"".join(self._tail)

@@ -93,10 +93,9 @@ class OutputCapture:
         return self._stderr.decode("utf-8", errors="replace")
 
     def _reset(self) -> None:
-        self._streams: dict[Stream, MaskedStream] = {
-            "stdout": self._masker.stream(),
-            "stderr": self._masker.stream(),
-        }
+        self._streams: dict[Stream, MaskedStream] = (
+            {"stdout": self._masker.stream(), "stderr": self._masker.stream()} if self._masker else {}
+        )
         self._stdout.clear()
         self._stderr.clear()
         self.truncated = False

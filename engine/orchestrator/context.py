@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -136,7 +136,7 @@ class RunContext:
         self._digested: tuple[dict[str, Any], str] | None = None
         self._steps_scope: dict[str, dict[str, Any]] = {}
         self._claims = 0  # slots of tasks that are still to be taken over
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._on_stop: list[Callable[[], None]] = []
         self._aftermath = Aftermath()
         self.standing: dict[str, StepStatus] = {}  # of the steps that this engine has moved
@@ -160,7 +160,7 @@ class RunContext:
             kept = mask_event(self.secrets.masker, kept)
         return Event(self.run_id, type_, self.services.clock.now(), step_id, item, attempt, kept)
 
-    def record(self, *events: Event) -> Awaitable[tuple[Event, ...]]:
+    def record(self, *events: Event) -> asyncio.Future[tuple[Event, ...]]:
         """Queue events for the journal, in order; await the answer only where durability must come first.
 
         A write that fails without anyone awaiting it must still stop the run: nothing may happen that the
@@ -169,13 +169,9 @@ class RunContext:
         """
         if self._unwritable is not None:
             return _refused(self._unwritable)
-        written = asyncio.ensure_future(self.services.journal.record(*events))
-        written.add_done_callback(self._note_journal_failure)
-        return written
+        return self.services.journal.record(*events, on_failure=self._note_journal_failure)
 
-    def _note_journal_failure(self, written: asyncio.Future[Any]) -> None:
-        if written.cancelled() or (error := written.exception()) is None:
-            return
+    def _note_journal_failure(self, error: BaseException) -> None:
         if isinstance(error, HistoryError):
             self._unwritable = error
         if not self.broken.done():
@@ -361,7 +357,18 @@ class RunContext:
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work` off the critical path; the run does not end before it is done."""
-        task = asyncio.ensure_future(work)
+        self._own(asyncio.create_task(work))
+
+    def give_up(self, task: asyncio.Task[Any]) -> None:
+        """Cancel what nobody needs any more, without waiting for its end; the run does that."""
+        if task.done():
+            if not task.cancelled():
+                task.exception()  # retrieved
+            return
+        task.cancel()
+        self._own(task)
+
+    def _own(self, task: asyncio.Task[Any]) -> None:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -383,7 +390,7 @@ def _as_variable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def _refused(error: HistoryError) -> Awaitable[tuple[Event, ...]]:
+def _refused(error: HistoryError) -> asyncio.Future[tuple[Event, ...]]:
     """What awaiting a record comes to that is not even tried."""
     refused: asyncio.Future[tuple[Event, ...]] = asyncio.get_running_loop().create_future()
     refused.set_exception(error)

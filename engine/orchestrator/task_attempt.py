@@ -252,8 +252,8 @@ class TaskAttempt:
             TimeoutError: neither came within `timeout` seconds.
         """
         backend, grace = self._services.backend, self._services.settings.stop_grace
-        ended = asyncio.ensure_future(backend.wait(self._agent))
-        announced = asyncio.ensure_future(completion.wait())
+        ended = asyncio.create_task(backend.wait(self._agent))
+        announced = asyncio.create_task(completion.wait())
         stopped = False
         try:
             await _first_of(ended, announced, timeout)
@@ -266,9 +266,8 @@ class TaskAttempt:
             self._over = True
             return end, await self._told(announced), stopped
         finally:
-            ended.cancel()
-            announced.cancel()
-            await asyncio.gather(ended, announced, return_exceptions=True)
+            self._run.give_up(announced)
+            self._run.give_up(ended)
 
     async def _told(self, announced: asyncio.Future[TaskOutcome]) -> TaskOutcome:
         if announced.done() and announced.exception() is None:
@@ -345,14 +344,30 @@ class TaskAttempt:
 async def _first_of(
     ended: asyncio.Future[Exit], announced: asyncio.Future[TaskOutcome], timeout: float | None
 ) -> None:
-    """Wait for the exit or the announcement; a broken connection to Redis leaves only the exit."""
-    started = asyncio.get_running_loop().time()
-    pending: set[asyncio.Future[Any]] = {ended, announced}
-    while True:
-        spent = asyncio.get_running_loop().time() - started
-        left = None if timeout is None else max(0.0, timeout - spent)
-        done, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
-            raise TimeoutError
-        if ended in done or announced.exception() is None:
-            return
+    """Wait for the exit or the announcement; a broken connection to Redis leaves only the exit.
+
+    Raises:
+        TimeoutError: neither came in time.
+    """
+    loop = asyncio.get_running_loop()
+    first: asyncio.Future[None] = loop.create_future()
+
+    def look(future: asyncio.Future[Any]) -> None:
+        tells = future is ended or future.cancelled() or future.exception() is None
+        if tells and not first.done():
+            first.set_result(None)
+
+    def time_is_up() -> None:
+        if not first.done():
+            first.set_exception(TimeoutError())
+
+    timer = None if timeout is None else loop.call_later(timeout, time_is_up)
+    ended.add_done_callback(look)
+    announced.add_done_callback(look)
+    try:
+        await first
+    finally:
+        ended.remove_done_callback(look)
+        announced.remove_done_callback(look)
+        if timer is not None:
+            timer.cancel()

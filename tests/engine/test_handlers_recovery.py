@@ -61,11 +61,11 @@ def die_after(world: World, writes: int) -> None:
     """End the present engine as soon as the journal has been given so many writes."""
     life, record, left = world.life, world.journal.record, writes
 
-    def counted(*events: Event) -> Any:
+    def counted(*events: Event, **how: Any) -> Any:
         nonlocal left
         left -= 1
         life.over = life.over or left == 0
-        return record(*events)
+        return record(*events, **how)
 
     setattr(world.journal, "record", counted)  # noqa: B010 (mypy minds an assignment)
 

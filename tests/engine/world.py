@@ -138,7 +138,7 @@ class World:
             self.journal = await Journal.open(self.settings.database)
             self.reader = Reader(self.settings.database, now=lambda: self.clock.now())
         self.history: Any = Held(self.reader, self.loop)
-        self.loop.watch(lambda: self.journal.in_flight > 0)
+        self.loop.watch(lambda: self.journal.at_work)
         await self.store.open()
         self.facts = await self.backend.open()
         self.boot()
@@ -167,10 +167,8 @@ class World:
 
     async def crash(self, run_id: str) -> RunDetail:
         """Kill the engine and boot another; returns the run as the history has it then."""
-        while self.journal.in_flight:
-            await asyncio.sleep(0)
         self.life.over = True
-        await asyncio.sleep(1)  # calls that the backend had accepted still take effect
+        await asyncio.sleep(1)  # calls that the journal and the backend had accepted still take effect
         self.boot()
         return await self.detail(run_id)
 

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench bench-peers clean
 
 help:
 	@echo "make demo    set up and run a sample workflow (no Docker and no Redis needed)"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make format  let ruff mend what it can"
 	@echo "make bench   measure; each figure beside the floor that this machine has. ARGS=\"engine journal\" for a part"
+	@echo "make bench-peers  the same jobs by us and by luigi, dagster and prefect, installed apart"
 	@echo "make clean   remove the environment and all caches"
 
 demo: $(VENV)/installed
@@ -35,6 +36,10 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m compileall -q agentainer_tui engine
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(VENV)/installed-dev
+	@$(BIN)/python -m compileall -q agentainer_tui engine
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

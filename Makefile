@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-peers clean
+.PHONY: help demo test lint format bench bench-peers bench-docs clean
 
 help:
 	@echo "make demo    set up and run a sample workflow (no Docker and no Redis needed)"
@@ -15,6 +15,7 @@ help:
 	@echo "make format  let ruff mend what it can"
 	@echo "make bench   measure; each figure beside the floor that this machine has. ARGS=\"engine journal\" for a part"
 	@echo "make bench-peers  the same jobs by us and by luigi, dagster and prefect, installed apart"
+	@echo "make bench-docs   write the last figures of both into the documentation"
 	@echo "make clean   remove the environment and all caches"
 
 demo: $(VENV)/installed
@@ -36,6 +37,9 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m compileall -q agentainer_tui engine
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-docs: $(VENV)/installed-dev
+	@$(BIN)/python -m benchmarks.report
 
 bench-peers: $(VENV)/installed-dev
 	@$(BIN)/python -m compileall -q agentainer_tui engine

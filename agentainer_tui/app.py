@@ -85,7 +85,7 @@ class DashboardApp(ShellApp):
     def on_mount(self) -> None:
         """Paint first; the engine starts behind the first screen."""
         self._timer = self.set_interval(_FLUSH, self._publish, pause=True)
-        self._live()
+        self.call_after_refresh(self._live)
 
     # -- events ---------------------------------------------------------------------------------------
 

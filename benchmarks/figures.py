@@ -102,7 +102,7 @@ def run(command: Sequence[str]) -> str:
         capture_output=True,
         text=True,
         check=False,
-        env=_environment(),
+        env=environment(),
     )
     if done.returncode != 0:
         raise RuntimeError(f"{command!r} ended with {done.returncode}: {done.stderr[-2000:]}")
@@ -110,7 +110,7 @@ def run(command: Sequence[str]) -> str:
 
 
 @cache
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with a place for compiled modules, whatever is allowed to write them elsewhere."""
     place = tempfile.mkdtemp(prefix="agentainer-bench-")
     atexit.register(shutil.rmtree, place, ignore_errors=True)

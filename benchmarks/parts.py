@@ -47,6 +47,9 @@ PARTS = {
     "journal": Part("events into SQLite", "journal:journal_figures"),
     "state": Part("Redis: start, completions, round trips", "state:state_figures"),
     "history": Part("figures over 100,000 runs", "history:history_figures"),
+    "dashboard": Part(
+        "dashboard on a terminal: start, idle", "dashboard_start:dashboard_start_figures", 120.0
+    ),
     "log": Part("log of the dashboard", "dashboard_log:dashboard_log_figures"),
     "run": Part("screen of a run", "dashboard_run:dashboard_run_figures"),
     "containers": Part("steps in containers", "containers:busybox_figures", 240.0, docker=True),

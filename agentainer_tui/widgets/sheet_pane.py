@@ -219,7 +219,8 @@ class SheetPane(Vertical):
         spot = self.sheet.spot
         if spot is None:
             return
-        text = self.screen.get_selected_text() or await asyncio.to_thread(copied, spot.entry)
+        selected = self.screen.get_selected_text()
+        text = selected if selected else await asyncio.to_thread(copied, spot.entry)
         self.screen.clear_selection()
         where = copy(self.app, text)
         lines = text.count("\n") + 1

@@ -43,10 +43,6 @@ class RecordingClient(EngineClient):
         """Nothing runs, nothing may."""
         return 0, 0
 
-    async def orphans(self) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
-        """None are looked for: those of this machine have nothing to do with it."""
-        return (), ()
-
     async def events(self) -> AsyncIterator[Sequence[Event]]:
         """Nothing more happens."""
         await asyncio.Event().wait()

@@ -91,3 +91,11 @@ async def test_a_task_that_waits_for_its_run_holds_nothing_of_the_machine() -> N
         assert not machine.full
         waiting.cancel()
         await settle()
+
+
+async def test_what_is_held_of_the_machine_can_be_told() -> None:
+    machine = Slots.of(4)
+    run = Slots.of(2).within(machine)
+    async with run.hold():
+        assert (machine.held, run.held, Slots.of(0).held) == (1, 1, 0)
+    assert machine.held == 0

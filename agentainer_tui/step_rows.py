@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from heapq import heapify, heappop
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from agentainer_tui.lanes import LaneNode
 from agentainer_tui.text import brief
@@ -165,18 +165,36 @@ def ordered(view: RunView) -> list[StepView]:
     found: list[StepView] = []
 
     def walk(parent: str | None) -> None:
-        for step in _dependencies_first(by_parent.get(parent, ())):
+        for step in dependencies_first(by_parent.get(parent, ())):
             found.append(step)
             walk(step.id)
 
     for role in dict.fromkeys((*ROLES, *(step.role for step in view.steps.values()))):
-        for step in _dependencies_first([each for each in by_parent.get(None, ()) if each.role == role]):
+        for step in dependencies_first([each for each in by_parent.get(None, ()) if each.role == role]):
             found.append(step)
             walk(step.id)
     return found
 
 
-def _dependencies_first(steps: Sequence[StepView]) -> Sequence[StepView]:
+class Linked(Protocol):
+    """What has its place in a graph."""
+
+    @property
+    def id(self) -> str:
+        """Its key."""
+        ...
+
+    @property
+    def depends_on(self) -> Sequence[str]:
+        """The keys of those before it."""
+        ...
+
+
+Node = TypeVar("Node", bound=Linked)
+
+
+def dependencies_first(steps: Sequence[Node]) -> Sequence[Node]:
+    """As they are given, as far as what each depends on comes before it."""
     seen: set[str] = set()
     here = {step.id for step in steps}
     for step in steps:

@@ -10,6 +10,7 @@ from textual import on, work
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import Click
 from textual.widget import Widget
 from textual.widgets import Button, OptionList, Static
 
@@ -66,6 +67,17 @@ MODES = (
 _PLACES = {mode.name: place for place, mode in enumerate(MODES)}
 
 
+class ScopeList(OptionList):
+    """The scopes. A click looks at one; only Enter and the button start something."""
+
+    def on_click(self, event: Click) -> None:
+        """Choose without starting."""
+        event.prevent_default()
+        clicked = event.style.meta.get("option")
+        if clicked is not None:
+            self.highlighted = clicked
+
+
 class RetryDialog(Dialog[str]):
     """Scopes on one side; on the other the steps, one of which two of the scopes are about.
 
@@ -91,7 +103,7 @@ class RetryDialog(Dialog[str]):
     def compose_body(self) -> Iterable[Widget]:
         """Scopes, steps or what is wrong with the file, what it comes to, buttons."""
         with Horizontal(id="choice"):
-            yield OptionList(*(Content(mode.label) for mode in MODES), id="scope", markup=False)
+            yield ScopeList(*(Content(mode.label) for mode in MODES), id="scope", markup=False)
             with Vertical(id="preview"):
                 yield FateList(id="fates")
                 yield LinesView(id="problems")
@@ -136,6 +148,7 @@ class RetryDialog(Dialog[str]):
     @work(exclusive=True, group="preview", exit_on_error=False)
     async def _look(self) -> None:
         scope = self._scope
+        self._preview = None  # what is started is what was looked at
         twin = clean(self.app.twins.retry(self._run.id, scope))
         self.query_one("#twin", Static).update(Content(f"$ {twin}"))
         try:

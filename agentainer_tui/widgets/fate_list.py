@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from agentainer_tui.lanes import BUNDLE, NODE, LaneCell, LaneNode, Lanes, lay_out
 from agentainer_tui.looks import FATES, UNKNOWN
+from agentainer_tui.step_rows import dependencies_first
 from agentainer_tui.text import duration
 from agentainer_tui.widgets.ink import Row
 from agentainer_tui.widgets.row_list import RowList
+from agentainer_tui.widgets.step_drawing import line_sign
 
 if TYPE_CHECKING:
     from agentainer_tui.client import Preview
@@ -16,10 +19,12 @@ if TYPE_CHECKING:
 
 _WORD = max(len(look.word) for look in FATES.values())
 _TOOK = 7
+# Columns of lanes, at most.
+_LANES = 5
 
 
 class FateList(RowList):
-    """One row a step: sign and word, name, how long its work took that stands, and why."""
+    """One row a step: its place in the graph, sign and word, name, how long its work took, why."""
 
     HEADER = 1
 
@@ -27,12 +32,14 @@ class FateList(RowList):
         super().__init__(id=id)
         self._fates: Mapping[str, StepFate] = {}
         self._worked: Mapping[str, float] = {}
-        self._asked: Sequence[str] = ()
+        self._lanes = Lanes()
 
-    def show(self, preview: Preview, asked: Sequence[str] = ()) -> None:
-        """Take a preview; `asked` are the steps that were chosen."""
-        self._fates = {step.id: step for step in preview.steps}
-        self._worked, self._asked = preview.worked, asked
+    def show(self, preview: Preview) -> None:
+        """Take a preview."""
+        steps = dependencies_first(preview.steps)
+        self._fates = {step.id: step for step in steps}
+        self._worked = preview.worked
+        self._lanes = lay_out([LaneNode(step.id, step.depends_on) for step in steps], _LANES)
         keys = list(self._fates)
         if keys == list(self.keys):
             self.refresh()
@@ -42,7 +49,8 @@ class FateList(RowList):
     def draw_header(self, width: int) -> Row:
         """What the columns are."""
         faint = self.ink("faint")
-        row = Row().gap(2).cell("", _WORD + 2, faint).gap().cell("step", self._name_width(width), faint)
+        row = Row().gap(2 + self._lanes.width + 1).cell("", _WORD, faint).gap()
+        row.cell("step", self._name_width(width), faint)
         row.gap().cell("took", _TOOK, faint, right=True).gap(2)
         return row.cell("why", max(0, width - row.width), faint)
 
@@ -51,13 +59,27 @@ class FateList(RowList):
         step = self._fates[str(self.keys[place])]
         look = FATES.get(step.fate, UNKNOWN)
         ink, muted = self.ink(look.ink), self.ink("muted")
-        name = self.ink("text" if step.fate.runs else "muted")
-        row = self.mark(place).gap().put(f"{self.glyphs.sign(look)} ", ink).cell(look.word, _WORD, ink).gap()
-        row.cell(step.name, self._name_width(width), name).gap()
-        took = duration(self._worked.get(step.id))
-        row.cell(took, _TOOK, muted, right=True).gap(2)
+        row = self.mark(place).gap()
+        cells = self._lanes.rows[place]
+        for cell in cells:
+            if cell.directions & NODE:
+                row.put(self.glyphs.sign(look), ink)
+            elif cell.directions:
+                row.put(line_sign(cell, self.glyphs), self.ink(self._lane_ink(cell)))
+            else:
+                row.gap()
+        row.gap(self._lanes.width - len(cells) + 1).cell(look.word, _WORD, ink).gap()
+        row.cell(step.name, self._name_width(width), self.ink("text" if step.fate.runs else "muted")).gap()
+        row.cell(duration(self._worked.get(step.id)), _TOOK, muted, right=True).gap(2)
         return row.cell(step.why, max(0, width - row.width - 1), muted)
+
+    def _lane_ink(self, cell: LaneCell) -> str:
+        """A lane is lit where what runs again makes others run again."""
+        if cell.bus == BUNDLE:
+            return "faint"
+        bus = self._lanes.buses[cell.bus]
+        return "running" if any(self._fates[str(key)].fate.runs for key in bus.sources) else "faint"
 
     def _name_width(self, width: int) -> int:
         longest = max((len(step.name) for step in self._fates.values()), default=4)
-        return max(6, min(longest, (width - _WORD - _TOOK) // 3, 32))
+        return max(6, min(longest, (width - _WORD - _TOOK - self._lanes.width) // 3, 32))

@@ -34,7 +34,8 @@ class Fate(StrEnum):
 class StepFate:
     """A step, what becomes of it, and why in words.
 
-    `items` are those of a map step that are taken over; `changed` says that the document was, for it.
+    `items` are those of a map step that are taken over; `changed` says that the document was, for it;
+    `depends_on` are the steps before it, and the one that holds it.
     """
 
     id: str
@@ -43,6 +44,7 @@ class StepFate:
     why: str
     items: frozenset[int] = frozenset()
     changed: bool = False
+    depends_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,20 +103,25 @@ def decide(
 
 
 def _fate(run: Standing, step: PlanStep, again: _Again, items: frozenset[int]) -> StepFate:
+    holder = (step.parent,) if step.parent is not None else ()
+    fate, why = _what_and_why(run, step, again)
+    if step.id in again and items:
+        why += f"; {len(items)} of its {len(run.records[step.id].items)} items stand"
+    changed = step.id in run.edits.changed or bool(run.edits.everywhere)
+    return StepFate(step.id, step.name, fate, why, items, changed, (*holder, *step.depends_on))
+
+
+def _what_and_why(run: Standing, step: PlanStep, again: _Again) -> tuple[Fate, str]:
     record = run.records.get(step.id)
     if record is None:
-        return StepFate(step.id, step.name, Fate.NEW, "it was not in the run")
+        return Fate.NEW, "it was not in the run"
     if step.role is not StepRole.MAIN:
-        return StepFate(step.id, step.name, Fate.RERUN, f"every run has its own {step.role} steps")
+        return Fate.RERUN, f"every run has its own {step.role} steps"
     if step.id in again:
-        fate, why = again[step.id]
-        if items:
-            why += f"; {len(items)} of its {len(record.items)} items stand"
-        changed = step.id in run.edits.changed or bool(run.edits.everywhere)
-        return StepFate(step.id, step.name, fate, why, items, changed)
+        return again[step.id]
     if not StepStatus(record.status).is_terminal:
-        return StepFate(step.id, step.name, Fate.INELIGIBLE, f"it was still {record.status}")
-    return StepFate(step.id, step.name, Fate.REUSED, _standing(record))
+        return Fate.INELIGIBLE, f"it was still {record.status}"
+    return Fate.REUSED, _standing(record)
 
 
 def _standing(record: StepRecord) -> str:

@@ -146,6 +146,8 @@ def test_of_a_group_only_the_member_that_was_changed_runs_again(tmp_path: Path) 
         )
         assert fates(found) == {"group": "rerun", "one": "reused", "two": "rerun", "after": "rerun"}
         assert whys(found)["group"] == "it holds two, which was changed"
+        edges = {step.id: step.depends_on for step in found.rerun.decision.fates}
+        assert edges == {"group": (), "one": ("group",), "two": ("group",), "after": ("group",)}
         without = GROUPED.replace('      - {id: two, command: ["x"]}\n', "")
         found = await look(world, first, without, EDITED)
         assert fates(found) == {"group": "rerun", "one": "reused", "after": "rerun", "two": "gone"}

@@ -50,8 +50,8 @@ class FakeEditing:
         return f"/projects/flows/{name}.yaml"
 
 
-def fate(step: str, what: str, why: str = "", name: str = "") -> StepFate:
-    return StepFate(step, name or step, Fate(what), why)
+def fate(step: str, what: str, why: str = "", name: str = "", after: tuple[str, ...] = ()) -> StepFate:
+    return StepFate(step, name or step, Fate(what), why, depends_on=after)
 
 
 def _everything_again(steps: Sequence[tuple[str, str]]) -> list[StepFate]:

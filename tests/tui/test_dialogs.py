@@ -216,8 +216,9 @@ async def test_the_step_of_a_retry_is_chosen_in_the_list_of_steps_by_key_and_by_
         await until_seen(pilot, "send")
         await pilot.press("R")
         await until_seen(pilot, "because tell")
-        await pilot.press("down", "down")
+        await pilot.click("#scope", offset=(6, 2))
         await until_seen(pilot, "--only send")
+        assert isinstance(app.screen, RetryDialog), "a click looks at a scope, and starts nothing"
         await pilot.press("tab", "down")
         await until_seen(pilot, "--only tell")
         await pilot.click("#fates", offset=(6, 2))

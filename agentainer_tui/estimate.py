@@ -13,13 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentainer_tui.step_rows import ROLES, ordered
+from agentainer_tui.text import duration
 from agentainer_tui.views import RunView, StepView
-from engine.events import StepStatus
+from engine.events import RunStatus, StepStatus
 
 # A step that nothing is known of, for the path alone.
 _GUESS = 1.0
 # How far an estimate may move before it is shown: a part of what is left, and seconds.
 _PART, _LEAST = 0.15, 1.5
+# Less than so many seconds ahead is soon enough; more than so many too late is late.
+_SOON, _LATE = 0.5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Forecast:
     Attributes:
         begins, ends: of each step, when it did or will begin and end.
         guessed: steps whose times are no more than a guess, since nothing like them has run before.
-        usual: how long each step usually takes.
+        usual: how long each step usually takes, `seconds` how long the run does.
         end: of the run; None if that cannot be told.
         path: the steps of the critical path: exact once the run is over.
     """
@@ -70,11 +73,32 @@ class Forecast:
     ends: Mapping[str, float] = field(default_factory=dict)
     guessed: frozenset[str] = frozenset()
     usual: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
     end: float | None = None
     path: frozenset[str] = frozenset()
 
+    def time_left(self, step: StepView, now: float) -> str:
+        """How long a step that runs will take still, in words; nothing where that cannot be told."""
+        end = self.ends.get(step.id)
+        if end is None or step.id in self.guessed or step.started_at is None:
+            return ""
+        return _left(end, step.started_at, self.usual.get(step.id), now)
+
+    def time_left_of_run(self, view: RunView, now: float) -> str:
+        """The same of the whole run."""
+        if self.end is None or view.begun_at is None or view.status is not RunStatus.RUNNING:
+            return ""
+        return _left(self.end, view.begun_at, self.seconds, now)
+
 
 NO_FORECAST = Forecast()
+
+
+def _left(end: float, begun: float, usual: float | None, now: float) -> str:
+    if end - now >= _SOON:
+        return f"eta {duration(end - now)}"
+    late = 0.0 if usual is None else now - begun - usual
+    return "longer than usual" if usual is not None and late > max(_LATE, _PART * usual) else ""
 
 
 def forecast(view: RunView, usual: Usual, now: float) -> Forecast:
@@ -87,13 +111,14 @@ def forecast(view: RunView, usual: Usual, now: float) -> Forecast:
         walk.take(step)
     path = frozenset(each for each in _path(view, walk) if each not in walk.guessed or _has_begun(view, each))
     if view.finished_at is not None:
-        return Forecast(walk.begins, walk.ends, frozenset(), usual.steps, view.finished_at, path)
+        return Forecast(walk.begins, walk.ends, end=view.finished_at, path=path)
     end = None
     if not walk.guessed:
         end = max(walk.ends.values(), default=now)
     elif usual.seconds is not None and view.begun_at + usual.seconds > now:
         end = view.begun_at + usual.seconds
-    return Forecast(walk.begins, walk.ends, frozenset(walk.guessed), usual.steps, end, path)
+    guessed = frozenset(walk.guessed)
+    return Forecast(walk.begins, walk.ends, guessed, usual.steps, usual.seconds, end, path)
 
 
 def _stretch(view: RunView, steps: Sequence[StepView], usual: Usual) -> float:

@@ -33,7 +33,7 @@ class Watching(Travelling):
 
     def look_ahead(self, view: RunView) -> None:
         """Say when the run will be over, and what it uses; how long it usually takes is read once."""
-        self.query_one(RunTitle).expected_end = self.steps.forecast.end
+        self.query_one(RunTitle).ahead = self.steps.forecast.time_left_of_run(view, self.now())
         if not self._asked_ahead and not view.status.is_terminal:
             self._asked_ahead = True
             self._read_usual(view.workflow, view.created_seq)

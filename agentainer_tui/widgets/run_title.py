@@ -13,7 +13,6 @@ from agentainer_tui.explain import QUEUED, reason_words
 from agentainer_tui.looks import LOOKS, UNICODE, UNKNOWN, Glyphs
 from agentainer_tui.text import brief, clean, counted, duration
 from agentainer_tui.views import RunView, elapsed
-from engine.events import RunStatus
 
 COLOURS = {
     "text": "$foreground",
@@ -41,7 +40,7 @@ class RunTitle(Widget):
         super().__init__()
         self._now = now
         self._view: RunView | None = None
-        self.expected_end: float | None = None
+        self.ahead = ""  # how long the run will take still
 
     def show(self, view: RunView) -> None:
         """Take a newer view."""
@@ -74,15 +73,8 @@ class RunTitle(Widget):
             (f"  {view.id}   ", COLOURS["faint"]),
             (f"{glyphs.of(view.status)} {look.word}{reason}", COLOURS[look.ink]),
             (f"   {took}", COLOURS["text"]),
-            (self._ahead(view), COLOURS["muted"]),
+            (f"   {self.ahead}" if self.ahead else "", COLOURS["muted"]),
         )
-
-    def _ahead(self, view: RunView) -> str:
-        """How long the run will take still, by what is usual."""
-        if self.expected_end is None or view.status is not RunStatus.RUNNING:
-            return ""
-        left = self.expected_end - self._now()
-        return f"   eta {duration(left)}" if left >= 1 else "   longer than usual"
 
     def _second(self, view: RunView) -> Content:
         parts: list[tuple[str, str]] = [(f"{view.done}/{counted(len(view.steps), 'step')}", COLOURS["muted"])]

@@ -68,7 +68,7 @@ class Columns(NamedTuple):
 
 def most_lanes(width: int) -> int:
     """Columns of lanes that a list of this width can spare."""
-    return 2 if width < 60 else 4 if width < 84 else 6 if width < 140 else 10
+    return next((most for below, most in ((60, 2), (84, 4), (108, 6), (150, 8)) if width < below), 10)
 
 
 def grid_line(width: int) -> int:
@@ -328,18 +328,15 @@ def _note(sight: Sight, step: StepView, node: StepView | ItemView) -> Note:
     note = note_of(sight.view, step, node, sight.now)
     if note.text or node is not step or step.status is not StepStatus.RUNNING:
         return note
-    end = sight.forecast.ends.get(step.id)
-    if end is None or step.id in sight.forecast.guessed:
-        return note
-    left = end - sight.now
-    return Note(f"eta {duration(left)}" if left >= 0.5 else "longer than usual", "muted")
+    return Note(sight.forecast.time_left(step, sight.now), "muted")
 
 
 def _draw_time(row: Row, sight: Sight, step: StepView, item: ItemView | None) -> Row:
     """How long it took or has taken, else how long it usually takes; and whether the run waits for it."""
     node = item if item is not None else step
     took, ink = duration(elapsed(node.started_at, node.finished_at, sight.now)), "muted"
-    usual = sight.forecast.usual.get(step.id, 0.0)
+    will_run = step.role != "on_failure" or sight.view.settled is not None
+    usual = sight.forecast.usual.get(step.id, 0.0) if will_run else 0.0
     if not took and item is None and not step.status.is_terminal and usual > 0:
         took, ink = f"~{duration(usual)}", "faint"
     row.gap().cell(took, sight.columns.took, sight.ink(ink), right=True)

@@ -117,3 +117,20 @@ def test_an_end_that_wavers_stands_still_and_one_that_moves_is_followed() -> Non
     assert steady.take(130.0, 2.0) == 130.0
     assert steady.take(None, 3.0) is None
     assert steady.take(50.0, 4.0) == 50.0
+
+
+def test_what_is_left_is_told_and_what_is_late_only_when_it_is_clearly_late() -> None:
+    story = Story().create([node("a")]).start().step_start("a").attempt("a")
+    view = view_of(story)
+
+    def told(after: float, usual: float) -> tuple[str, str]:
+        found = forecast(view, Usual(3, usual, {"a": usual}), ZERO + after)
+        return found.time_left(view.steps["a"], ZERO + after), found.time_left_of_run(view, ZERO + after)
+
+    assert told(4, 10) == ("eta 6.0s", "eta 6.0s")
+    assert told(10.2, 10) == ("", "")
+    assert told(11.9, 10) == ("", "")
+    assert told(12.1, 10) == ("longer than usual", "longer than usual")
+    assert told(110, 100) == ("", "")
+    assert told(116, 100) == ("longer than usual", "longer than usual")
+    assert forecast(view, Usual(), ZERO + 4).time_left(view.steps["a"], ZERO + 4) == ""

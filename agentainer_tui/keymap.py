@@ -213,6 +213,7 @@ KEYS: tuple[Key, ...] = (
         True),
     Key("failure", "retry", "R", "retry", "Retry", "Retry the run: choose how much of it", True, True),
     Key("failure", "edit", "e", "edit", "Edit", "Edit the file, then run it again from the step", True, True),
+    Key("failure", "zoom", "z", "zoom", "Zoom", "Give the focused pane all the room, and back", False, True),
     Key("failure", "report", "y", "report", "Report", "Copy all of it as Markdown, for an issue or an agent",
         True, True),
     Key("failure", "write", "E", "write_report", "Write", "Write the report into a file", False, True),

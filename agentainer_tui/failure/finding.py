@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agentainer_tui.views import ItemView, RunView, StepView
-from engine.events import StepStatus
+from engine.events import RunStatus, StepStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,12 @@ class FailureLog:
         for view in views:
             if view.parent is not None:
                 continue
-            new += [failure for failure in reversed(failures_of(view)) if failure not in self._known]
-        self._known.update(dict.fromkeys(new))
+            found = [failure for failure in reversed(failures_of(view)) if failure not in self._known]
+            self._known.update(dict.fromkeys(found))
+            if view.status is RunStatus.COMPLETED:  # the document has allowed for them
+                self.see_run(view.id)
+            else:
+                new += found
         return new
 
     def see(self, failure: Failure) -> None:

@@ -9,9 +9,8 @@ from agentainer_tui.failure.changes import Change, took
 from agentainer_tui.failure.report import Case
 from agentainer_tui.failure.words import last_attempt, verdict
 from agentainer_tui.inspector.entries import Line
-from agentainer_tui.lines import field, heading, line
+from agentainer_tui.lines import field, line
 from agentainer_tui.text import ago, brief, clean, clean_lines, clean_output, duration
-from agentainer_tui.views import RunView
 
 # Lines of an error, and of a diff, that are shown; the report has more of them.
 _ERROR, _DIFF = 20, 120
@@ -23,47 +22,52 @@ _ONE_LINE = 30
 _SHORT = 1.0
 
 
-def why_lines(case: Case, now: float, *, stream: str = "", read: bool = True) -> list[Line]:
-    """Why it failed, and its last lines, which are of `stream`; not `read` yet: the log is on its way."""
+def why_lines(case: Case, now: float) -> list[Line]:
+    """Why it failed, in words; an error that its last lines do not say already; which try, and where."""
     node = case.node
     why = verdict(node)
     lines = [field("why", clean(why.words), "error")]
     if why.hint:
         lines.append(field("", clean(why.hint), "muted"))
+    lines += _error_lines(case)
     if case.item is not None:
         lines.append(field("item", f"{case.item.index}: {brief(case.item.value, limit=160)}"))
     lines.append(field("when", _when(case, now)))
-    if (seconds := took(node)) is not None:
-        lines.append(field("took", f"{duration(seconds)}{_compared(seconds, case.usual)}"))
     attempt = last_attempt(node)
+    if attempt is not None and attempt.agent:
+        kept = ("  kept: s opens a shell in it", "accent") if attempt.kept else ("  not kept", "faint")
+        lines.append((*field("agent", clean(attempt.agent, limit=80)), kept))
     if attempt is not None and attempt.image:
         lines.append(field("image", clean(attempt.image, limit=200)))
-    if attempt is not None:
-        if attempt.agent:
-            lines.append(field("agent", clean(attempt.agent, limit=80)))
-        lines.append(field("", "kept: s opens a shell in it" if attempt.kept else "not kept", "muted"))
-    error = clean_lines(node.error.rstrip("\n")) if node.error else []
-    if error:
-        lines += [*heading("Error"), *(line(each, "error") for each in error[:_ERROR])]
-    if not read:
-        return [*lines, *heading("Last lines"), line("Reading the log…", "muted")]
-    if case.lines:
-        of = f" of {'standard error' if stream == 'stderr' else 'the output'}"
-        lines += heading(f"Last lines{of}")
-        lines += [line(clean_output(each)) for each in case.lines]
-    elif node.attempts:
-        lines += [*heading("Last lines"), line("It wrote nothing.", "muted")]
     return lines
 
 
-def since_lines(case: Case, now: float, arrow: str = "→") -> list[Line]:
+def last_words(case: Case, *, read: bool = True) -> list[Line]:
+    """The last lines of the task; not `read` yet: the log is on its way."""
+    if not read:
+        return [line("Reading the log…", "muted")]
+    if case.lines:
+        return [line(clean_output(each)) for each in case.lines]
+    return [line("It wrote nothing." if case.node.attempts else "It never ran.", "muted")]
+
+
+def _error_lines(case: Case) -> list[Line]:
+    """The error, unless it only repeats the exit code and the last line, as the engine makes one."""
+    rows = clean_lines(case.node.error.rstrip("\n")) if case.node.error else []
+    last = next((each.strip() for each in reversed(case.lines) if each.strip()), "")
+    if not rows or (len(rows) == 1 and last and rows[0].partition(": ")[2] == clean_output(last)):
+        return []
+    return [field("error" if not at else "", row, "error") for at, row in enumerate(rows[:_ERROR])]
+
+
+def since_lines(case: Case, arrow: str = "→") -> list[Line]:
     """What is different since the last run that went well; `arrow` stands between before and after."""
     if case.good is None or case.changes is None:
         words = ("This workflow has not completed before:", "there is nothing to compare with.")
         return [line(each, "muted") for each in words]
-    lines: list[Line] = [_good(case.good, now), ()]
     if not case.changes:
-        lines.append(line("Nothing that the step depends on is different."))
+        return [line("Nothing that the step depends on is different.")]
+    lines: list[Line] = []
     for change in case.changes:
         lines += _change(change, arrow)
     return lines
@@ -71,8 +75,12 @@ def since_lines(case: Case, now: float, arrow: str = "→") -> list[Line]:
 
 def _when(case: Case, now: float) -> str:
     node = case.node
-    tries = case.tries or "before its first try"
-    return f"{tries}, {ago(now - node.finished_at)}" if node.finished_at is not None else tries
+    words = [case.tries or "before its first try"]
+    if node.finished_at is not None:
+        words.append(ago(now - node.finished_at))
+    if (seconds := took(node)) is not None:
+        words.append(f"after {duration(seconds)}{_compared(seconds, case.usual)}")
+    return ", ".join(words)
 
 
 def _compared(seconds: float, usual: float | None) -> str:
@@ -80,15 +88,10 @@ def _compared(seconds: float, usual: float | None) -> str:
     if usual is None or max(seconds, usual) < _SHORT:
         return ""
     if seconds > _LONGER * usual:
-        return f", and {duration(usual)} when it went well"
+        return f" ({duration(usual)} when it went well)"
     if seconds < _SHORTER * usual:
-        return f", early: {duration(usual)} when it went well"
-    return ", as long as usual"
-
-
-def _good(good: RunView, now: float) -> Line:
-    when = f", {ago(now - good.finished_at)}" if good.finished_at is not None else ""
-    return (("since run ", "muted"), (good.id[:6], "text"), (when, "muted"))
+        return f" (early: {duration(usual)} when it went well)"
+    return " (as usual)"
 
 
 def _change(change: Change, arrow: str) -> Sequence[Line]:

@@ -51,6 +51,11 @@ class Case:
         return self.item if self.item is not None else self.step
 
     @property
+    def is_many(self) -> bool:
+        """Whether several items failed."""
+        return sum(len(cause.items) for cause in self.causes) > 1
+
+    @property
     def usual(self) -> float | None:
         """How long the step (of an item: the one of the same number) took in the run that went well."""
         step = self.good.steps.get(self.step.id) if self.good is not None else None
@@ -127,7 +132,7 @@ def _lines(case: Case, place: Place) -> Iterator[str]:
         yield from _block("Error", node.error.rstrip("\n")[:_LONG].splitlines())
     if case.lines:
         yield from _block("Last lines", case.lines)
-    if len(case.causes) > 1 or (case.causes and len(case.causes[0].items) > 1):
+    if case.is_many:
         yield from _causes(case)
     yield from _changes(case)
     yield from _block("To look further", commands(case, place.twins), "sh")

@@ -19,7 +19,7 @@ from agentainer_tui.areas import RUN
 from agentainer_tui.client import AttemptKey
 from agentainer_tui.failure.causes import causes_of
 from agentainer_tui.failure.finding import Failure
-from agentainer_tui.failure.panel import since_lines, why_lines
+from agentainer_tui.failure.panel import last_words, since_lines, why_lines
 from agentainer_tui.failure.report import Case
 from agentainer_tui.failure.tail import last_lines
 from agentainer_tui.failure.words import last_attempt, verdict
@@ -32,11 +32,12 @@ from agentainer_tui.keymap import bindings
 from agentainer_tui.lines import line
 from agentainer_tui.looks import LOOKS
 from agentainer_tui.screens.area import AreaScreen
-from agentainer_tui.text import clean, counted
+from agentainer_tui.text import ago, clean, counted
 from agentainer_tui.twins import run_twin
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.breadcrumbs import Crumb
 from agentainer_tui.widgets.cause_list import CauseList
+from agentainer_tui.widgets.header import StatusHeader
 from agentainer_tui.widgets.lines_view import LinesView
 from agentainer_tui.widgets.row_list import RowList
 from engine.errors import UnavailableError, UsageError
@@ -44,8 +45,10 @@ from engine.events import StepStatus
 
 # Items that fail in a burst are grouped once, after so many seconds.
 _SETTLE = 0.5
-# Rows of causes that are seen at once.
-_CAUSES = 7
+# Rows of causes and of reasons that are seen at once; lines that the last words have at least.
+_CAUSES, _WHY, _WORDS = 7, 9, 6
+# Lines of breadcrumbs and footer.
+_AROUND = 2
 
 
 class FailureScreen(AreaScreen):
@@ -54,7 +57,7 @@ class FailureScreen(AreaScreen):
     CSS_PATH = "failure.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("failure")]
     SCOPES = ("failure", "list", "text", "app")
-    AUTO_FOCUS = "#why"
+    AUTO_FOCUS = "#words"
     AREA: ClassVar[str] = RUN
 
     def __init__(self, failure: Failure, feed: Feed, *, now: Callable[[], float] = time.time) -> None:
@@ -63,22 +66,24 @@ class FailureScreen(AreaScreen):
         self.case: Case | None = None
         self._stream = ""
         self._read = False
+        self._zoomed: LinesView | None = None
 
     def compose_body(self) -> Iterable[Widget]:
         """A title, causes if there are several, why on one side, what changed on the other."""
         yield Static(id="what")
         yield CauseList(id="causes")
         with Horizontal(id="panes"):
-            yield LinesView(id="why", wrap=True)
-            with Vertical(id="right"):
-                yield LinesView(id="since", wrap=True)
+            with Vertical(id="left"):
+                yield LinesView(id="why", wrap=True)
+                yield LinesView(id="words", wrap=True)
+            yield LinesView(id="since", wrap=True)
 
     def on_mount(self) -> None:
         """Begin to read."""
         self.why.border_title = "Why"
         self.since.border_title = "Changed since it went well"
+        self.words.border_title = "Last lines"
         self.causes.border_title = "Causes"
-        self.causes.display = False
         self.why.set_lines([line("Reading the run…", "muted")])
         self.since.set_lines([line("Looking for the last run that went well…", "muted")])
         self._load()
@@ -87,6 +92,11 @@ class FailureScreen(AreaScreen):
     def why(self) -> LinesView:
         """Why it failed."""
         return self.query_one("#why", LinesView)
+
+    @property
+    def words(self) -> LinesView:
+        """The last lines of the task."""
+        return self.query_one("#words", LinesView)
 
     @property
     def since(self) -> LinesView:
@@ -146,15 +156,44 @@ class FailureScreen(AreaScreen):
         if case is None:
             return
         self.query_one("#what", Static).update(self._title(case))
-        several = len(case.causes) > 1 or any(len(cause.items) > 1 for cause in case.causes)
-        self.causes.display = several
-        if several:
+        self.set_class(case.is_many, "-many")
+        if case.is_many:
             failed = sum(len(cause.items) for cause in case.causes)
             self.causes.border_title = f"{failed:,} of {counted(len(case.step.items), 'item')} failed"
             self.causes.border_subtitle = counted(len(case.causes), "cause")
-            self.causes.styles.height = 2 + min(_CAUSES, len(case.causes))
+            self.causes.styles.height = self._causes_height
             self.causes.show(case.causes)
-        self.why.set_lines(why_lines(case, self.now(), stream=self._stream, read=self._read))
+        self.why.set_lines(why_lines(case, self.now()))
+        self.words.set_lines(last_words(case, read=self._read))
+        self.words.to_end()
+        of = {"stderr": " of standard error", "stdout": " of the output"}.get(self._stream, "")
+        self.words.border_title = f"Last lines{of}"
+        self.call_after_refresh(self._arrange)
+
+    def _arrange(self) -> None:
+        """Panes are as high as what is in them, as far as that leaves room for the last lines."""
+        why = 2 + min(_WHY, max(1, self.why.row_count))
+        since: int | str = "1fr"
+        if self.has_class("-narrow"):
+            above = self.query_one(StatusHeader).size.height + self.query_one("#what").size.height
+            room = self.size.height - above - _AROUND - self._causes_height
+            why = min(why, max(3, room // 3))
+            since = max(3, min(2 + self.since.row_count, room - why - _WORDS))
+        for pane, height in ((self.why, why), (self.words, "1fr"), (self.since, since)):
+            pane.styles.height = "1fr" if self._zoomed is pane else height
+
+    @property
+    def _causes_height(self) -> int:
+        case = self.case
+        return 2 + min(_CAUSES, len(case.causes)) if case is not None and case.is_many else 0
+
+    @on(LinesView.Folded)
+    def _folded(self) -> None:
+        self._arrange()
+
+    def on_resize(self) -> None:
+        """There may be another number of columns of panes now."""
+        self.call_after_refresh(self._arrange)
 
     def _title(self, case: Case) -> Content:
         """What failed, in a line."""
@@ -184,14 +223,17 @@ class FailureScreen(AreaScreen):
         self.case = Case(view, step, item, causes=causes)
         self.show_header()
         self._show_case()
-        if self.causes.display and self.why.has_focus:
+        if self.case.is_many and self.words.has_focus:
             self.causes.focus()
         self.refresh_bindings()
         self._load_log()
         found = await failures.compared(self.app, view, step.id)
         if found is not None and self.case is not None:
             self.case = replace(self.case, good=found[0], changes=found[1])
-        self.since.set_lines(since_lines(self.case, self.now(), self.app.glyphs.into))
+        self.since.set_lines(since_lines(self.case, self.app.glyphs.into))
+        if self.case is not None and (good := self.case.good) is not None:
+            when = f", {ago(self.now() - good.finished_at)}" if good.finished_at is not None else ""
+            self.since.border_subtitle = f"run {good.id[:6]}{when}"
         self._show_case()
 
     @work(exclusive=True, group="log", exit_on_error=False)
@@ -245,8 +287,11 @@ class FailureScreen(AreaScreen):
         return True
 
     def action_back(self) -> None:
-        """To the run, whose cursor is on the step."""
-        self.app.pop_screen()
+        """To the run, whose cursor is on the step; a pane that has all the room gives it back first."""
+        if self._zoomed is not None:
+            self._zoom(None)
+        else:
+            self.app.pop_screen()
 
     def action_open_step(self) -> None:
         """To the step (and item) in its run, with the log."""
@@ -265,6 +310,18 @@ class FailureScreen(AreaScreen):
         if self.failure in everything:
             place = (everything.index(self.failure) + by) % len(everything)
             failures.show(self.app, everything[place])
+
+    def action_zoom(self) -> None:
+        """The focused pane alone, or all again."""
+        self._zoom(self.focused if self._zoomed is None else None)
+
+    def _zoom(self, pane: Widget | None) -> None:
+        self._zoomed = pane if isinstance(pane, LinesView) else None
+        self.set_class(self._zoomed is not None, "-zoomed")
+        for each in (self.why, self.words, self.since):
+            each.set_class(each is self._zoomed, "-zoom")
+        self.query_one("#left").set_class(self._zoomed in (self.why, self.words), "-zoom")
+        self._arrange()
 
     def action_shell(self) -> None:
         """A shell in the agent that failed."""

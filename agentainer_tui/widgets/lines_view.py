@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import BindingType
 from textual.geometry import Size
+from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
 
@@ -28,6 +29,9 @@ class LinesView(Inked, can_focus=True):
     LinesView { overflow-x: auto; scrollbar-size-horizontal: 0; padding: 0 1; }
     LinesView.-wrap { overflow-x: hidden; }
     """
+
+    class Folded(Message):
+        """Lines were folded anew: there may be more or fewer of them."""
 
     def __init__(self, *, id: str | None = None, wrap: bool = False) -> None:
         super().__init__(id=id, classes="-wrap" if wrap else None)
@@ -67,6 +71,11 @@ class LinesView(Inked, can_focus=True):
     def line_count(self) -> int:
         """How many lines there are, unfolded."""
         return len(self._source)
+
+    @property
+    def row_count(self) -> int:
+        """How many lines there are as they are shown, long ones folded."""
+        return len(self._lines)
 
     @property
     def at_end(self) -> bool:
@@ -142,6 +151,7 @@ class LinesView(Inked, can_focus=True):
         """Folded lines depend on the width."""
         if self._wrap and self.inner_width != self._folded_at:
             self._layout()
+            self.post_message(self.Folded())
 
     def render_line(self, y: int) -> Strip:
         """One line of the widget."""

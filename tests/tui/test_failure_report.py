@@ -8,9 +8,11 @@ from typing import Any
 
 from agentainer_tui.failure.causes import causes_of
 from agentainer_tui.failure.changes import Change, changes_since, upstream_of
+from agentainer_tui.failure.panel import since_lines, why_lines
 from agentainer_tui.failure.report import Case, Place, commands, markdown, masked
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunView
+from agentainer_tui.widgets.lines_view import plain_line
 from tests.tui.scenes import counting, failed
 from tests.tui.story import Story, node
 
@@ -89,6 +91,37 @@ def test_the_report_of_a_map_has_its_causes() -> None:
     case = Case(view, step, step.items[3], causes=causes_of(step.items))
     assert "step `count`, item 3 failed: exit code 4" in markdown(case, PLACE)
     assert commands(case, PLACE.twins)[1] == "agentainer logs a1b2c3d4e5f6 count --item 3"
+
+
+def words_of(case: Case) -> str:
+    return "\n".join(map(plain_line, why_lines(case, 1767268815.0)))
+
+
+def test_the_panel_says_why_which_try_and_where_and_no_error_twice() -> None:
+    bad = run("b" * 12, broken=True)
+    step = bad.steps["send"]
+    case = Case(bad, step, lines=["connecting", "refused"], good=run("a" * 12))
+    text = words_of(case)
+    assert "why         exit code 7" in text
+    assert "error" not in text, "the last line says it"
+    assert "try 1, 9s ago, after 4.0s (1.5s when it went well)" in text
+    assert "agent-send-1  kept: s opens a shell in it" in text
+    assert "error       exit code 7: refused" in words_of(replace(case, lines=["something else"]))
+    assert "error       a\n            b" in words_of(replace(case, step=replace(step, error="a\nb")))
+    early = replace(step, started_at=(step.finished_at or 0.0) - 0.2)
+    assert "(early: 1.5s when it went well)" in words_of(replace(case, step=early))
+
+
+def test_the_panel_says_what_changed_in_as_few_lines_as_fit() -> None:
+    good, bad = run("a" * 12), run("b" * 12, broken=True, image="app:2", result="x" * 60)
+    case = Case(bad, bad.steps["send"], good=good, changes=changes_since(good, bad, "send", ("a", "b")))
+    lines = [plain_line(each) for each in since_lines(case, "->")]
+    assert lines[:2] == ["document  1 line added, 1 removed", "@@ -1 +1 @@"]
+    assert "image  app:1 -> app:2" in lines
+    assert lines[-3:] == ["result of get", "  - 1", "  + " + "x" * 60]
+    same = replace(case, changes=())
+    assert "Nothing that the step depends on" in plain_line(since_lines(same)[0])
+    assert "has not completed before" in plain_line(since_lines(replace(case, good=None))[0])
 
 
 def test_hostile_text_stays_text_in_the_report() -> None:

@@ -135,6 +135,21 @@ async def test_back_and_step_lead_to_the_step_in_its_run() -> None:
         await until(pilot, lambda: home(app))
 
 
+async def test_a_pane_is_given_all_the_room_and_back() -> None:
+    client = FakeClient([COUNT], [good()])
+    client.write_log("map", said("unreachable"), item=1)
+    async with dashboard(client, size=(80, 24)) as (app, pilot):
+        client.tell(bad())
+        await until_seen(pilot, "! 1 failed")
+        await pilot.press("exclamation_mark")
+        await until_seen(pilot, "unreachable")
+        await pilot.press("tab", "tab", "tab", "z")
+        await until(pilot, lambda: "unreachable" not in on_screen(app) and "param limit" in on_screen(app))
+        await pilot.press("escape")
+        await until_seen(pilot, "unreachable")
+        assert cockpit(app)
+
+
 async def test_next_goes_through_all_failures() -> None:
     client = FakeClient([COUNT, HELLO])
     async with dashboard(client) as (app, pilot):

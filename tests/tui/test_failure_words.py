@@ -149,6 +149,17 @@ def test_a_failure_is_new_once_and_unseen_until_somebody_looks() -> None:
     assert log.notice([first, second]) == []
 
 
+def test_what_the_document_allows_for_is_no_news_in_the_end() -> None:
+    story = Story("a" * 12).create([node("m", type="map")]).start().step_start("m").expand("m", [1, 2])
+    story.step_start("m", 0).step_end("m", "failed", 0, reason="task_failed")
+    log = FailureLog()
+    assert log.notice([view_of(story)]) == [Failure("a" * 12, "m")]
+    assert log.unseen, "while it runs nobody knows"
+    story.run_step("m", item=1).step_end("m").finish()
+    assert log.notice([view_of(story)]) == []
+    assert not log.unseen
+
+
 def test_a_failure_within_a_child_run_is_one_of_the_step_that_runs_it() -> None:
     parent = {"run_id": "p" * 12, "step_id": "inner", "item": None, "attempt": 1}
     story = Story("c" * 12).create([node("a")], parent=parent).start()

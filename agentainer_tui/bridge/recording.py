@@ -84,6 +84,9 @@ class _StillEngine:
     async def kept_agents(self, ref: str | None = None) -> tuple[Any, ...]:
         return ()
 
+    async def describe_agent(self, name: str) -> None:
+        return None  # whatever is on this machine is another
+
     async def roster(self) -> Roster:
         return Roster()
 

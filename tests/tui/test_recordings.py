@@ -120,6 +120,7 @@ async def test_a_real_run_exported_and_opened_shows_the_same(tmp_path: Path) -> 
             with pytest.raises(UsageError, match="this is a recording"):
                 await client2.retry(run_id, RetryScope())
             assert await client2.kept_agents() == () and await client2.pools() == ()
+            assert await client2.describe_agent(last.agent) is None
             await pilot.press("q")
             await until(pilot, lambda: app.return_value == 0)
     finally:

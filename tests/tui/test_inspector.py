@@ -518,3 +518,11 @@ async def test_what_is_selected_with_the_mouse_is_what_is_copied(copies: list[st
         await until(pilot, lambda: copies)
         assert copies[0].split("\n")[0] == "files: [2]"
         assert copies[0].split("\n")[1].strip().startswith('0: "a')
+
+
+async def test_the_focus_goes_along_from_tab_to_tab() -> None:
+    async with details_of(inspected(), "make", "output") as (app, pilot, details):
+        for key in ("right_square_bracket",) * 8 + ("left_square_bracket",) * 9:
+            await pilot.press(key)
+            wanted = details.log_pane.view if details.tab == "log" else details.sheet_pane.sheet
+            await until(pilot, lambda wanted=wanted: app.focused is wanted)  # type: ignore[misc]

@@ -10,7 +10,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,31 +84,30 @@ def _free(folder: Path, stem: str, suffix: str, *, numbered: bool) -> Path:
 
 
 class Recording:
-    """A file that was opened: its history can be read until it is closed, logs and artifacts too."""
+    """Files that were opened together: what is in them can be read until they are closed."""
 
-    def __init__(self, path: Path, manifest: Manifest, settings: Settings) -> None:
-        self.path = path
-        self.manifest = manifest
+    def __init__(self, paths: Sequence[Path], manifests: Sequence[Manifest], settings: Settings) -> None:
+        self.paths = tuple(paths)
+        self.manifests = tuple(manifests)
         self.settings = settings
         self.history = open_history(settings)
 
     @classmethod
     def open(
         cls,
-        path: Path,
-        *,
+        *paths: Path,
         limit: int | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Recording:
-        """Unpack a file into a directory of its own; blocks until that is done.
+        """Unpack files into one directory of its own; blocks until that is done.
 
         Args:
-            path: the file.
-            limit: bytes that are unpacked at most; None for the default.
-            progress: told how many events of how many have been taken.
+            paths: the files, no run in two of them.
+            limit: bytes that are unpacked at most of each; None for the default.
+            progress: told how many events of how many of a file have been taken.
 
         Raises:
-            UsageError: it is no recording, damaged, of a newer version, or too large.
+            UsageError: one is no recording, damaged, of a newer version, or too large.
             HistoryError: there is no room for it.
         """
         from engine.history.recording_loader import Limits, load_recording
@@ -117,14 +116,14 @@ class Recording:
         try:
             home = Path(tempfile.mkdtemp(prefix="agentainer-recording-"))
         except OSError as error:
-            raise HistoryError(f"{path} cannot be opened: no directory for it: {error.strerror}") from error
+            raise HistoryError(f"there is no directory to unpack into: {error.strerror}") from error
+        limits = Limits() if limit is None else Limits(total=limit)
         try:
-            limits = Limits() if limit is None else Limits(total=limit)
-            manifest = load_recording(path, home, limits=limits, progress=progress)
+            manifests = [load_recording(path, home, limits=limits, progress=progress) for path in paths]
         except BaseException:
             shutil.rmtree(home, ignore_errors=True)
             raise
-        return cls(path, manifest, Settings(home=home))
+        return cls(paths, manifests, Settings(home=home))
 
     async def close(self) -> None:
         """Let go of it, and remove what was unpacked. Repeatable."""

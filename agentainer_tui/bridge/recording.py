@@ -23,7 +23,7 @@ class RecordingClient(EngineClient):
     """Reads a recording that was opened; closes it in the end."""
 
     def __init__(self, recording: Recording) -> None:
-        super().__init__(recording.settings, recording.path.parent)
+        super().__init__(recording.settings, recording.paths[0].parent)
         self._recording = recording
 
     async def _open(self) -> None:
@@ -31,13 +31,19 @@ class RecordingClient(EngineClient):
         self._opened = cast("Engine", _StillEngine(self._recording))
 
     async def _begin(self, page: int) -> Snapshot:
-        manifest = self._recording.manifest
-        name = self._recording.path.name
-        made = f"made {manifest.recorded_at[:16].replace('T', ' ')}Z by agentainer {manifest.engine}"
-        note = f"Recording {name}, {made}: nothing here can be run or changed."
+        manifests = self._recording.manifests
+        names = ", ".join(path.name for path in self._recording.paths)
+        made = [
+            f"{each.recorded_at[:16].replace('T', ' ')}Z by agentainer {each.engine}" for each in manifests
+        ]
+        note = f"Recording {names}, made {made[0]}" if len(made) == 1 else f"{len(made)} recordings: {names}"
         runs = [row_of_record(run) for run in await self._engine.history.runs(limit=page)]
-        own = tuple(run for run in runs if not run.parent_run or run.id == manifest.run)
-        return Snapshot(EngineFacts("recording", notes=(note,), recording=name), (), own)
+        exported = {each.run for each in manifests}
+        own = tuple(run for run in runs if not run.parent_run or run.id in exported)
+        facts = EngineFacts(
+            "recording", notes=(f"{note}: nothing here can be run or changed.",), recording=names
+        )
+        return Snapshot(facts, (), own)
 
     def slots(self) -> tuple[int, int]:
         """Nothing runs, nothing may."""

@@ -273,10 +273,10 @@ def _reading_verbs(verb: Any) -> None:
     export.add_argument("--artifacts", action="store_true", help="with the artifacts, up to 1 GiB of them")
     export.add_argument("--force", action="store_true", help="replace a file that is there")
     _json_option(export)
-    opening = verb("open", "the dashboard over a file that `export` wrote; nothing in it can be changed")
-    opening.add_argument("file", metavar="FILE", help="the file")
+    opening = verb("open", "the dashboard over files that `export` wrote; nothing in them can be changed")
+    opening.add_argument("files", metavar="FILE", nargs="+", help="a file, or several to compare their runs")
     opening.add_argument(
-        "--limit", metavar="GIB", type=_count, help="GiB that are unpacked at most (default: 4)"
+        "--limit", metavar="GIB", type=_count, help="GiB that are unpacked at most of each (default: 4)"
     )
 
 

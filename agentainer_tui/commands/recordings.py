@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,8 +79,7 @@ def export(options: Namespace) -> int:
 
 
 def open_file(options: Namespace) -> int:
-    """`agentainer open FILE`: the dashboard over a recording, where nothing can be changed."""
-    path = Path(options.file)
+    """`agentainer open FILE…`: the dashboard over recordings, where nothing can be changed."""
     if not has_terminal():
         raise UsageError(
             "the dashboard needs a terminal for its input and output",
@@ -88,7 +87,9 @@ def open_file(options: Namespace) -> int:
         )
     meter = _Meter("read")
     recording = Recording.open(
-        path, limit=None if options.limit is None else options.limit << 30, progress=meter.show
+        *map(Path, options.files),
+        limit=None if options.limit is None else options.limit << 30,
+        progress=meter.show,
     )
     meter.clear()
     try:
@@ -102,12 +103,12 @@ def _show(recording: Recording, settings: Settings) -> int:
     from agentainer_tui.bridge.recording import RecordingClient
     from agentainer_tui.surroundings import surroundings
 
-    client, directory = RecordingClient(recording), recording.path.parent
+    client, directory = RecordingClient(recording), recording.paths[0].parent
     app = DashboardApp(
         client,
         directory,
-        now=clock_of(recording.manifest),
-        first_run=recording.manifest.run,
+        now=clock_of(recording.manifests),
+        first_run=recording.manifests[0].run,
         **surroundings(settings, directory),
     )
     try:
@@ -120,13 +121,14 @@ def _show(recording: Recording, settings: Settings) -> int:
     return app.return_code or 0
 
 
-def clock_of(manifest: Manifest) -> Callable[[], float]:
-    """The time in a recording: what was not over goes on until it was made, and no further."""
-    if RunStatus(manifest.status).is_terminal:
-        return time.time
+def clock_of(manifests: Sequence[Manifest]) -> Callable[[], float]:
+    """The time in recordings: what was not over goes on until it was recorded, and no further."""
     from agentainer_tui.views import seconds
 
-    recorded_at = seconds(manifest.recorded_at) or 0.0
+    going_on = [each for each in manifests if not RunStatus(each.status).is_terminal]
+    if not going_on:
+        return time.time
+    recorded_at = max(seconds(each.recorded_at) or 0.0 for each in going_on)
     return lambda: recorded_at
 
 

@@ -34,7 +34,8 @@ async def show_comparison(app: DashboardApp, marked: Sequence[str], selected: st
             app.tell("There is no earlier run of this workflow. Mark two runs with space, then press =.")
             return
         views.append(await app.view_of(other.id))
-    before, after = sorted(views, key=lambda view: view.created_seq)
+    # By time: runs of several recordings are numbered as they were opened.
+    before, after = sorted(views, key=lambda view: (view.created_at or 0.0, view.created_seq))
     app.echo(app.twins.diff(before.id, after.id))
     app.push_screen(CompareScreen(app.feed, await compared(app, before, after), now=app.now))
 

@@ -49,7 +49,7 @@ class Place:
     @property
     def unseen(self) -> int:
         """Lines that came since following ended."""
-        return 0 if self.following else len(self.lens) - self.lens.place(self._seen)
+        return 0 if self.following else max(0, len(self.lens) - self.lens.place(self._seen))
 
     @property
     def shown_places(self) -> tuple[int, int]:

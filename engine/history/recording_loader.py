@@ -68,10 +68,13 @@ def load_recording(
     limits: Limits | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Manifest:
-    """Make the history, logs and artifacts of a recording in the empty directory `home`.
+    """Make the history, logs and artifacts of a recording in `home`, beside those of others that are there.
+
+    `home` is empty or has what this made of other files: their events stand before those of this one.
 
     Raises:
-        RecordingError: the file is no recording, damaged, of a newer version, or too large.
+        RecordingError: the file is no recording, damaged, of a newer version, too large, or has a run that
+            is there.
         HistoryError: the disk does not take it.
     """
     bounds = limits or Limits()
@@ -80,8 +83,8 @@ def load_recording(
             entries = _entries(archive, path, bounds, home)
             manifest = _manifest(archive, entries, path)
             loader = _Loader(path, archive, entries, home, bounds)
-            loader.take_files(manifest)
             loader.take_history(manifest, progress)
+            loader.take_files(manifest)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise damaged(path, f"it is damaged ({error})") from error
     except OSError as error:
@@ -157,6 +160,7 @@ class _Loader:
         self._home = home
         self._limits = limits
         self._taken = 0
+        self._shift = 0  # between the numbers of events there and here
 
     # -- files ----------------------------------------------------------------------------------------
 
@@ -208,11 +212,21 @@ class _Loader:
                 connection.execute("PRAGMA synchronous = OFF")  # it is thrown away in the end
                 connection.execute("PRAGMA journal_mode = WAL")
                 migrate(connection, database)
+                self._shift = _last_seq(connection)
+                self._refuse_known(connection, manifest)
                 for run in manifest.runs:
                     self._take_run(connection, run, lambda: progress(self._taken, total))
                 self._take_documents(connection, manifest)
         except sqlite3.Error as error:
             raise explain(error, database) from error
+
+    def _refuse_known(self, connection: sqlite3.Connection, manifest: Manifest) -> None:
+        for run in manifest.runs:
+            if connection.execute("SELECT 1 FROM runs WHERE id = ?", (run.id,)).fetchone():
+                raise RecordingError(
+                    f"{self._path} has run {run.id}, and so has another of the files",
+                    hint="open each run once",
+                )
 
     def _take_documents(self, connection: sqlite3.Connection, manifest: Manifest) -> None:
         with _transaction(connection):
@@ -281,6 +295,7 @@ class _Loader:
                 items[event.step_id or ""] = len(event.data["values"])
             if event.item is not None and not 0 <= event.item < items.get(event.step_id or "", 0):
                 raise ValueError(f"there is no item {event.item}")
+            event = event._replace(seq=event.seq + self._shift)
             stamp = isoformat(event.time)
             data = {name: value for name, value in event.data.items() if name != "document"}
             connection.execute(
@@ -301,7 +316,11 @@ class _Loader:
             raise damaged(self._path, f"event {number} of run {run.id} cannot be: {error}") from None
         except sqlite3.IntegrityError as error:
             raise damaged(self._path, f"event {number} of run {run.id} is there twice ({error})") from None
-        return event.seq
+        return event.seq - self._shift
+
+
+def _last_seq(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
 
 def _event(text: bytes, run_id: str) -> Event:

@@ -11,11 +11,12 @@ from agentainer_tui.bridge.recording import RecordingClient
 from agentainer_tui.client import AttemptKey, EngineFacts, RetryScope
 from agentainer_tui.commands.recordings import clock_of
 from agentainer_tui.keymap import KEYS
+from agentainer_tui.screens.compare import CompareScreen
 from agentainer_tui.widgets.step_list import RowKey
 from engine.errors import UsageError
 from engine.recordings import Recording
-from tests.tui.driving import dashboard, on_screen, run_screen, until, until_seen
-from tests.tui.fake_client import FakeClient
+from tests.tui.driving import dashboard, home, on_screen, run_screen, until, until_seen
+from tests.tui.fake_client import COMMANDS, FakeClient
 from tests.tui.scenes import HELLO, failed
 from tests.tui.test_real_engine import client_of, followed, opened, over, write
 
@@ -74,8 +75,7 @@ async def test_no_key_at_all_changes_anything_in_a_recording(place: str) -> None
             while len(app.screen_stack) > stack:
                 await pilot.press("escape")
             app.show_area(place)
-        reading = {"runs", "list_runs", "figures", "pools", "kept_agents", "roster", "orphans"}
-        assert {call[0] for call in client.calls} <= reading
+        assert not {call[0] for call in client.calls} & set(COMMANDS)
 
 
 async def test_a_real_run_exported_and_opened_shows_the_same(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_a_real_run_exported_and_opened_shows_the_same(tmp_path: Path) -> 
         text = await client.document(view.digest)
     recording = Recording.open(done.path)
     client2 = RecordingClient(recording)
-    app = DashboardApp(client2, tmp_path, now=clock_of(recording.manifest), first_run=run_id)
+    app = DashboardApp(client2, tmp_path, now=clock_of(recording.manifests), first_run=run_id)
     try:
         async with app.run_test(size=(120, 40), notifications=True) as pilot:
             await until_seen(pilot, "Recording flow")
@@ -140,7 +140,7 @@ async def test_a_run_that_is_not_over_stands_still_where_it_was_recorded(tmp_pat
         await client.cancel(run_id, hurry=True)
     recording = Recording.open(done.path)
     client2 = RecordingClient(recording)
-    clock = clock_of(recording.manifest)
+    clock = clock_of(recording.manifests)
     assert clock() == clock()
     app = DashboardApp(client2, tmp_path, now=clock, first_run=run_id)
     try:
@@ -148,5 +148,50 @@ async def test_a_run_that_is_not_over_stands_still_where_it_was_recorded(tmp_pat
             await until_seen(pilot, "● running")
             await pilot.press("q")
             await until(pilot, lambda: app.return_value == 0)
+    finally:
+        await client2.close()
+
+
+async def test_runs_of_several_files_are_compared(tmp_path: Path) -> None:
+    files = []
+    for number, word in enumerate(("hello", "bye")):  # on two machines: numbers of events are the same
+        place = tmp_path / str(number)
+        flows = place / "flows"
+        flows.mkdir(parents=True)
+        path = write(flows)
+        async with opened(client_of(place, flows)) as client:
+            await client.snapshot(page=10)
+            run_id = await client.run(str(path), {"word": word})
+            await followed(client, run_id, over)
+            files.append((await client.export_run(run_id, tmp_path)).path)
+    with pytest.raises(UsageError, match="so has another"):
+        Recording.open(files[0], files[0])
+    recording = Recording.open(files[1], files[0])
+    client2 = RecordingClient(recording)
+    first = recording.manifests[1].run
+    app = DashboardApp(client2, tmp_path, first_run=recording.manifests[0].run)
+    try:
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until_seen(pilot, "2 recordings")
+            await until(pilot, lambda: run_screen(app).view is not None)
+            await pilot.press("1")
+            await until(pilot, lambda: len(home(app).runs.keys) == 2)
+            home(app).runs.marked = [str(key) for key in home(app).runs.keys]
+            home(app).runs.focus()
+            await pilot.press("equals_sign")
+            await until_seen(pilot, "Side by side")
+            await until_seen(pilot, "first")
+            screen = app.screen
+            assert isinstance(screen, CompareScreen)
+            assert screen.comparison.before.id == first
+            params = next(row for row in screen.comparison.rows if row.key == "params")
+            assert [(fact.before, fact.after) for fact in params.differences] == [("hello", "bye")]
+            for run in (screen.comparison.before, screen.comparison.after):
+                last = run.steps["say"].attempts[-1]
+                log = client2.log(AttemptKey(run.id, "say", None, last.number, last.log))
+                extent = [extent async for extent in log.watch()][-1]
+                texts = {line.text for line in (await log.lines(range(extent.last))).values()}
+                assert run.params["word"] in texts
+                await log.close()
     finally:
         await client2.close()

@@ -54,6 +54,10 @@ class RecordingClient(EngineClient):
         await asyncio.Event().wait()
         yield ()  # never
 
+    async def orphans(self) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
+        """None are looked for: those of this machine have nothing to do with it."""
+        return (), ()
+
 
 class _Silence:
     """The events of a run that is over, or that nobody follows any more: none."""

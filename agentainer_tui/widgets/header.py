@@ -45,17 +45,22 @@ class StatusHeader(Widget):
         facts = self.facts
         left = self._left(glyphs, width)
         badge = f"! {self.failed} failed  " if self.failed else ""
+        if left.cell_length + len(badge) > width:
+            badge = badge.partition(" failed")[0]
         room = max(0, width - left.cell_length - len(badge) - 2)
         right = "starting…" if facts is None else _as_many(self._facts(facts), f" {glyphs.dot} ", room)
         gap = " " * max(0, width - left.cell_length - len(badge) - cell_len(right))
         at = left.cell_length + len(gap)
         self._badge = (at, at + len(badge))
         notes = (
-            [Content.styled(f"{glyphs.alert} {clean(note)}", "$warning") for note in facts.notes]
+            [
+                Content.styled(f"{glyphs.alert} {clean(note)}", "$warning").truncate(width, ellipsis=True)
+                for note in facts.notes
+            ]
             if facts
             else []
         )
-        line = Content.assemble(left, gap, (badge, "bold $error"), (right, "$foreground 62%"))
+        line = Content.assemble(left, gap, (badge, "bold $error"), (right, "$foreground 62%")).truncate(width)
         return Content("\n").join([line, *notes])
 
     def _left(self, glyphs: Glyphs, width: int) -> Content:

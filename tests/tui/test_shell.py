@@ -204,6 +204,18 @@ async def test_the_header_counts_slots_while_something_runs() -> None:
         await until(pilot, lambda: "slots" not in on_screen(app))
 
 
+@pytest.mark.parametrize("width", [20, 40, 60])
+async def test_the_header_is_one_line_and_one_for_each_note_however_narrow(width: int) -> None:
+    facts = dataclasses.replace(FACTS, notes=("no Docker engine: " + "really " * 30,))
+    client = FakeClient([HELLO], [failed(), counting()], facts=facts)
+    async with dashboard(client, size=(width, 15)) as (app, _):
+        lines = on_screen(app).splitlines()
+        assert "1" in lines[0]
+        assert lines[1].lstrip().startswith("▲ no Docker")
+        assert lines[1].rstrip().endswith("…"), "cut with a sign, not on a line of its own"
+        assert "/projects" in lines[2]
+
+
 async def test_the_header_says_that_a_recording_is_read_only() -> None:
     facts = dataclasses.replace(FACTS, recording="x.run")
     async with dashboard(FakeClient([], [failed()], facts=facts)) as (_, pilot):

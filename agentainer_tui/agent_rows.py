@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from agentainer_tui.views import AttemptView, ItemView, RunView, StepView, seconds
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 AT_WORK, KEPT, POOLS, ORPHANS = "at_work", "kept", "pools", "orphans"
 SECTIONS = {AT_WORK: "Running", KEPT: "Kept", POOLS: "Pools", ORPHANS: "Orphans"}
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 # In the list: the section, and the agent's or pool's name.
 Key = tuple[str, str]
 
@@ -132,8 +134,11 @@ def at_work_rows(views: Iterable[RunView], found: Iterable[AgentInfo]) -> list[A
     return sorted(rows, key=lambda row: (row.since is None, row.since or 0.0, row.name))
 
 
-def kept_rows(kept: Iterable[KeptAgent]) -> list[AgentRow]:
-    """Agents that were kept, the newest first: it is the one that is asked for."""
+def kept_rows(kept: Iterable[KeptAgent], workflows: Mapping[str, str] = _NOTHING) -> list[AgentRow]:
+    """Agents that were kept, the newest first: it is the one that is asked for.
+
+    `workflows` says which run is of which: on a warm agent it is not written.
+    """
     rows = []
     for agent in kept:
         attempt = agent.attempt
@@ -145,7 +150,7 @@ def kept_rows(kept: Iterable[KeptAgent]) -> list[AgentRow]:
                 step_id=attempt.step_id,
                 item=attempt.item,
                 attempt=attempt.number,
-                workflow=agent.workflow,
+                workflow=agent.workflow or workflows.get(attempt.run_id, ""),
                 backend=attempt.backend,
                 image=attempt.image or "",
                 since=seconds(attempt.finished_at or attempt.created_at),
@@ -185,13 +190,17 @@ def orphan_rows(orphans: Iterable[Orphan]) -> list[AgentRow]:
 
 
 def table(
-    views: Iterable[RunView], roster: Roster | None, pools: Iterable[PoolReport], orphans: Iterable[Orphan]
+    views: Iterable[RunView],
+    roster: Roster | None,
+    pools: Iterable[PoolReport],
+    orphans: Iterable[Orphan],
+    workflows: Mapping[str, str] = _NOTHING,
 ) -> AgentTable:
-    """All of it."""
+    """All of it; `workflows` as for `kept_rows`."""
     return AgentTable(
         {
             AT_WORK: at_work_rows(views, roster.at_work if roster is not None else ()),
-            KEPT: kept_rows(roster.kept if roster is not None else ()),
+            KEPT: kept_rows(roster.kept if roster is not None else (), workflows),
             POOLS: pool_rows(pools),
             ORPHANS: orphan_rows(orphans),
         }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from agentainer_tui.failure.causes import first_line
 from agentainer_tui.failure.changes import Change, took
 from agentainer_tui.failure.report import Case
-from agentainer_tui.failure.words import last_attempt, verdict
+from agentainer_tui.failure.words import exit_code, last_attempt, verdict
 from agentainer_tui.inspector.entries import Line
 from agentainer_tui.lines import field, line
 from agentainer_tui.text import ago, brief, clean, clean_lines, clean_output, duration
@@ -55,7 +55,8 @@ def _error_lines(case: Case) -> list[Line]:
     """The error, unless it only repeats the exit code and the last line, as the engine makes one."""
     rows = clean_lines(case.node.error.rstrip("\n")) if case.node.error else []
     last = next((each.strip() for each in reversed(case.lines) if each.strip()), "")
-    if not rows or (len(rows) == 1 and last and rows[0].partition(": ")[2] == clean_output(last)):
+    said = {verdict(case.node).words, f"exit code {exit_code(case.node)}: {clean_output(last)}"}
+    if not rows or (len(rows) == 1 and rows[0] in said):
         return []
     return [field("error" if not at else "", row, "error") for at, row in enumerate(rows[:_ERROR])]
 

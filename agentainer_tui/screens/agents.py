@@ -113,7 +113,9 @@ class AgentsScreen(AreaScreen):
         self._show_rows()
 
     def _show_rows(self) -> None:
-        whole = table(self.feed.views.values(), self._roster, self._pools, self._orphans)
+        kept_of = {agent.attempt.run_id for agent in self._roster.kept} if self._roster is not None else set()
+        workflows = {row.id: row.workflow for run_id in kept_of if (row := self.feed.rows.get(run_id))}
+        whole = table(self.feed.views.values(), self._roster, self._pools, self._orphans, workflows)
         line = self.query_one(ListFilter)
         kept = set(map(id, line.keep(whole.by_key().values(), lambda row: row.text)))
         shown = {name: [row for row in rows if id(row) in kept] for name, rows in whole.rows.items()}

@@ -26,7 +26,7 @@ from agentainer_tui.widgets.row_list import RowList
 
 # Cells before the first column: the cursor, the mark, a blank.
 _MARGIN = 3
-_NORMAL, _WIDE = 90, 130
+_NORMAL, _WIDE = 90, 116
 # Lines of the terminal from which on sections are set apart.
 _ROOMY = 32
 

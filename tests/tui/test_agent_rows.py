@@ -94,6 +94,8 @@ def test_kept_agents_say_why_they_were_kept_the_newest_first() -> None:
     why = ["failed, oom killed", "failed, exit code 7", "cleanup_policy: never"]
     assert [row.state for row in rows] == why
     assert all(row.section == KEPT and row.removable for row in rows)
+    (warm,) = kept_rows([replace(old, workflow="")], {"bad0bad0bad0": "count"})
+    assert warm.workflow == "count", "a warm agent was made for nobody"
 
 
 def test_an_orphan_can_be_removed_where_there_is_a_remedy() -> None:

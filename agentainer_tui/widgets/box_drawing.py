@@ -126,4 +126,4 @@ def _common(steps: Sequence[StepView]) -> str:
         (place for place, (one, other) in enumerate(zip(names[0], names[-1], strict=False)) if one != other),
         min(len(names[0]), len(names[-1])),
     )
-    return names[0][:size].rstrip("0123456789 -_#([") or names[0]
+    return names[0][:size].rstrip("0123456789 -_#([") or "siblings"

@@ -67,6 +67,9 @@ class RowList(Inked, can_focus=True):
         """Whether the cursor may stand on the row at `place`."""
         return True
 
+    def cursor_moved(self, old: Hashable, new: Hashable) -> None:
+        """The cursor went from one row to another, both of which are drawn again anyway."""
+
     # -- rows and cursor ------------------------------------------------------------------------------
 
     def set_keys(self, keys: Sequence[Hashable]) -> None:
@@ -130,6 +133,7 @@ class RowList(Inked, can_focus=True):
         if place == self._cursor or not self._keys:
             return
         old, self._cursor = self._cursor, place
+        self.cursor_moved(self._keys[old], self._keys[place])
         self._refresh_place(old)
         self._refresh_place(place)
         self._show_cursor()

@@ -22,6 +22,7 @@ from agentainer_tui.widgets.ink import Row
 from engine.events import StepStatus
 
 LIVE = (StepStatus.RUNNING, StepStatus.RETRYING)
+_BRIGHT = Style(bold=True)
 # Items of a grid stand in groups of so many.
 _GROUP = 10
 _GRID_LABEL = 7
@@ -93,7 +94,8 @@ class Sight:
         view, now: the run, and the time.
         columns, scale: of all rows.
         lanes: beside the rows; None where there are none. `inks` is what their buses are drawn with, as far
-            as that was asked for: it is worked out once for each view.
+            as that was asked for: it is worked out once for each view. `near` are those that lead to the
+            step under the cursor and from it.
         forecast: what is expected.
         usage: what runs uses, by row.
         depths: how deep steps are in groups, where no lanes say so.
@@ -110,6 +112,7 @@ class Sight:
     scale: TimeScale
     lanes: Lanes | None
     inks: dict[int, str]
+    near: frozenset[int]
     forecast: Forecast
     usage: Mapping[RowKey, Meter]
     depths: Mapping[str, int]
@@ -208,7 +211,7 @@ def _draw_lanes(row: Row, sight: Sight, place: int, node: StepView | ItemView | 
         if cell.directions & NODE:
             row.put(sign, ink)
         elif cell.directions:
-            row.put(line_sign(cell, sight.glyphs), sight.ink(lane_ink(sight, cell)))
+            row.put(line_sign(cell, sight.glyphs), lane_style(sight, cell))
         else:
             row.gap()
     row.gap(lanes.width - len(cells) + 1)
@@ -221,13 +224,16 @@ def line_sign(cell: LaneCell, glyphs: Glyphs) -> str:
     return glyphs.lines[cell.directions]
 
 
-def lane_ink(sight: Sight, cell: LaneCell) -> str:
-    """The colour of a lane: the critical path's, else that of what it comes from."""
+def lane_style(sight: Sight, cell: LaneCell) -> Style:
+    """The colour of a lane: the critical path's, else that of what it comes from; bright at the cursor."""
     if cell.bus == BUNDLE or sight.lanes is None:
-        return "faint"
+        return sight.ink("faint")
     if cell.bus not in sight.inks:
         sight.inks[cell.bus] = bus_ink(sight.view, sight.forecast, sight.lanes.buses[cell.bus])
-    return sight.inks[cell.bus]
+    ink = sight.inks[cell.bus]
+    if cell.bus in sight.near:
+        return sight.ink("strong" if ink in ("faint", "muted") else ink) + _BRIGHT
+    return sight.ink(ink)
 
 
 def bus_ink(view: RunView, expected: Forecast, bus: Bus) -> str:

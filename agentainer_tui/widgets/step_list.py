@@ -70,6 +70,7 @@ class StepList(FoldingList, inherit_bindings=False):
         self._name_width = 0
         self._folds = False
         self._inks: dict[int, str] = {}  # of the buses, for the view that is shown
+        self._near: dict[Hashable, set[int]] = {}  # of each step the buses that it is at
         self._last_sight: tuple[tuple[object, ...], Sight] | None = None
 
     # -- data -----------------------------------------------------------------------------------------
@@ -145,6 +146,26 @@ class StepList(FoldingList, inherit_bindings=False):
         has_lanes = bool(nodes) and width >= _LANES_FROM
         self._lanes = lay_out(nodes, step_drawing.most_lanes(width)) if has_lanes else None
         self._inks = {}
+        self._near = {}
+        for number, bus in enumerate(self._lanes.buses if self._lanes is not None else ()):
+            for step_id in (*bus.sources, *bus.targets):
+                self._near.setdefault(step_id, set()).add(number)
+
+    def _near_of(self, key: Hashable) -> frozenset[int]:
+        """The buses that lead to a row's step and from it."""
+        step_id = key.step_id if isinstance(key, RowKey | GridKey | FoldedKey) else None
+        return frozenset(self._near.get(step_id, ()))
+
+    def cursor_moved(self, old: Hashable, new: Hashable) -> None:
+        """The lanes of the step under the cursor are bright: they are drawn again with it."""
+        lanes = self._lanes
+        changed = self._near_of(old) ^ self._near_of(new)
+        if lanes is None or not changed:
+            return
+        for key in self.visible_keys():
+            place = self.place_of(key)
+            if place is not None and any(cell.bus in changed for cell in lanes.rows[place]):
+                self.refresh_keys([key])
 
     def tick(self) -> None:
         """Time went on: bars, counters and countdowns of what runs are drawn again."""
@@ -248,6 +269,7 @@ class StepList(FoldingList, inherit_bindings=False):
             scale=TimeScale.of(view, now, columns.bar, self.forecast.end),
             lanes=self._lanes,
             inks=self._inks,
+            near=self._near_of(key),
             forecast=self.forecast,
             usage=self.usage,
             depths=self._depths,

@@ -192,3 +192,28 @@ def test_durations_are_short_and_never_say_sixty(seconds: float | None, text: st
 )
 def test_ages_have_one_unit(seconds: float, text: str) -> None:
     assert ago(seconds) == text
+
+
+async def test_rows_boxes_and_grids_survive_hostile_text() -> None:
+    texts = list(HOSTILE.values())
+    many = [f"{text}{place}" for place in range(9) for text in texts]
+    plan = [node("root", name=texts[0]), *(node(f"s{n}", "root", name=text) for n, text in enumerate(many))]
+    story = Story().create([*plan, node("m", "root", type="map", name=texts[-2])]).start()
+    story.run_step("root").step_start("m").expand("m", many)
+    for number in range(20):
+        story.run_step(f"s{number}")
+    async with dashboard(FakeClient((), [story]), size=(100, 40)) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "boom [/x] y")
+        screen = run_screen(app)
+        await pilot.press("H", "g")
+        await until_seen(pilot, "20 finished")
+        screen.steps.unfold("m", True)
+        await pilot.press("G", "right", "right")
+        await until_seen(pilot, "81 pending")
+        await pilot.press("slash", *"[/x]", "enter")
+        await until_seen(pilot, "of ")
+        await pilot.press("escape", "v")
+        await until(pilot, lambda: screen.steps_pane.boxes.has_focus)
+        await until_seen(pilot, "siblings ×82")
+        assert all(cell_len(row) <= 100 for row in on_screen(app).splitlines())

@@ -122,6 +122,12 @@ async def test_a_run_through_the_port_from_its_start_to_its_log(tmp_path: Path, 
         assert await client.runs(limit=10, before=rows[0].seq, workflow="flow") == ()
         assert await client.pools() == (), "local processes have none"
 
+        usual = await client.usual_times("flow", before=None)
+        assert (usual.runs, set(usual.steps)) == (1, set(view.steps))
+        assert view.started_at is not None
+        assert usual.seconds == pytest.approx((view.finished_at or 0) - view.started_at, abs=0.01)
+        assert (await client.usual_times("flow", before=rows[0].seq)).runs == 0, "only what was before"
+
 
 async def test_retry_cancel_and_cleanup_through_the_port(tmp_path: Path, flows: Path) -> None:
     path = write(flows, seconds="30", cleanup="never")

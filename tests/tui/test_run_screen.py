@@ -360,3 +360,22 @@ async def test_items_are_chosen_in_the_grid_with_the_mouse() -> None:
         assert item is not None
         assert isinstance(steps.key, GridKey)
         assert item.index == steps.key.first + 3
+
+
+async def test_the_lanes_of_the_step_under_the_cursor_are_bright() -> None:
+    story = wide(0)
+    async with dashboard(FakeClient([HELLO], [story]), now=story.now.timestamp()) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "├─○─╮ part0")
+        steps = run_screen(app).steps
+        row = steps.place_of(RowKey("part3"))
+        assert row is not None
+
+        def bright() -> str:
+            strip = steps.render_line(row + steps.HEADER)
+            return "".join(segment.text for segment in strip if segment.style and segment.style.bold)
+
+        steps.select(RowKey("join"))
+        assert bright() == "─┤", "what leads to the join"
+        steps.select(RowKey("split"))
+        assert bright() == "├─", "what comes from the split"

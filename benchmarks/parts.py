@@ -54,6 +54,7 @@ PARTS = {
     "busy": Part("dashboard with a busy run", "dashboard_run:dashboard_run_figures", 90.0),
     "log": Part("log of the dashboard", "dashboard_log:dashboard_log_figures"),
     "run": Part("screen of a run", "dashboard_run:dashboard_run_figures"),
+    "lists": Part("history and metrics in the dashboard", "dashboard_lists:dashboard_list_figures", 180.0),
     "containers": Part("steps in containers", "containers:busybox_figures", 240.0, docker=True),
 }
 

@@ -86,10 +86,14 @@ class HistoryScreen(AreaScreen):
         self.show_header()
         ended = self._show_progress()
         newest = max((row.seq for row in self.feed.rows.values()), default=0)
-        if not self._pages.is_read or ended or newest > self._asked_up_to:
-            self._asked_up_to = newest
+        if not self._pages.is_read and self._reading:
+            return  # who reads shows what there is then
+        if not self._pages.is_read:
+            self._pages.wish_other()
+        elif ended or newest > self._asked_up_to:
             self._pages.wish_newest()
-            self._read()
+        self._asked_up_to = newest
+        self._read()
 
     def _show_progress(self) -> bool:
         """Take what the events say about runs in progress; returns whether any has ended."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,15 +161,12 @@ async def _listed(snapshot: Snapshot, runs: Sequence[RunRecord]) -> tuple[Listed
             (_ids(runs),),
         )
     )
-    usual = {
-        key: await _usual(snapshot, *key)
-        for key in dict.fromkeys((run.workflow, run.parent is not None) for run in runs)
-    }
+    usual = await _usual(snapshot, {(run.workflow, run.parent is not None) for run in runs})
     listed = []
     for run in runs:
         total, completed = steps.get(run.id, (0, None))
         by, status = retries.get(run.id, (None, None))
-        expected = usual[run.workflow, run.parent is not None]
+        expected = usual.get((run.workflow, run.parent is not None))
         listed.append(ListedRun(run, total, completed, by, status, children.get(run.id, 0), expected))
     return tuple(listed)
 
@@ -197,12 +194,18 @@ async def _steps(snapshot: Snapshot, runs: Sequence[RunRecord]) -> dict[str, tup
     return found | {run_id: (total, completed) for run_id, total, completed in counted}
 
 
-async def _usual(snapshot: Snapshot, workflow: str, child: bool) -> float | None:
-    """The median of the newest durations."""
-    places = ", ".join("?" * len(_ENDED_WELL))
+async def _usual(snapshot: Snapshot, wanted: Collection[tuple[str, bool]]) -> dict[tuple[str, bool], float]:
+    """The medians of the newest durations, by workflow and by whether its runs are parts of others."""
     found = await snapshot.fetch(
-        f"SELECT duration FROM run_figures WHERE workflow = ? AND child = ? AND status IN ({places})"
-        " AND duration IS NOT NULL ORDER BY created_at DESC LIMIT ?",
-        (workflow, child, *_ENDED_WELL, _USUAL),
+        "WITH wanted AS (SELECT json_extract(value, '$[0]') AS workflow, json_extract(value, '$[1]') AS child"
+        " FROM json_each(?)) SELECT workflow, child, (SELECT json_group_array(duration) FROM ("
+        " SELECT duration FROM run_figures AS known WHERE known.workflow = wanted.workflow"
+        f" AND known.child = wanted.child AND status IN ({', '.join('?' * len(_ENDED_WELL))})"
+        " AND duration IS NOT NULL ORDER BY created_at DESC LIMIT ?)) FROM wanted",
+        (json.dumps([[workflow, int(child)] for workflow, child in wanted]), *_ENDED_WELL, _USUAL),
     )
-    return statistics.median(duration for (duration,) in found) if found else None
+    return {
+        (workflow, bool(child)): statistics.median(durations)
+        for workflow, child, text in found
+        if (durations := json.loads(text))
+    }

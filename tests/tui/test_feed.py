@@ -213,3 +213,16 @@ async def test_leaving_a_stream_ends_its_source(other_loop: asyncio.AbstractEven
     assert list(await anext(aiter(batches))) == [1]
     await batches.aclose()
     await asyncio.wait_for(asyncio.wrap_future(ended), 10)
+
+
+def test_deleted_runs_are_forgotten_with_those_within_them() -> None:
+    feed = Feed()
+    parent = Story("aaaa", first_seq=1).create([node("inner")]).start()
+    child = Story("bbbb", first_seq=50)
+    child.create([node("x")], parent={"run_id": "aaaa", "step_id": "inner", "attempt": 1})
+    other = Story("cccc", first_seq=90).create([node("x")])
+    feed.push([*parent.events, *child.events, *other.events])
+    feed.flush()
+    feed.forget(["aaaa"])
+    assert set(feed.rows) == {"cccc"}
+    assert set(feed.views) == {"cccc"}

@@ -19,6 +19,7 @@ from agentainer_tui.views import RunView
 from agentainer_tui.widgets.step_list import RowKey
 from engine.errors import UnavailableError, UsageError
 from engine.events import RunStatus
+from engine.facade import RunFilter
 from engine.settings import Settings
 from tests.tui.driving import home, on_screen, run_screen, until, until_seen
 
@@ -303,3 +304,27 @@ async def test_a_file_is_edited_and_run_again_from_the_failed_step(
             await until_seen(pilot, "7 ┊     command:")
     finally:
         await client.close()
+
+
+async def test_history_figures_and_profiles_through_the_port(tmp_path: Path, flows: Path) -> None:
+    path = write(flows)
+    async with opened(client_of(tmp_path, flows)) as client:
+        await client.snapshot(page=10)
+        first = await client.run(str(path), {"word": "whales"})
+        await followed(client, first, over)
+        page = await client.list_runs(RunFilter(text="whales", workflow="flow"), limit=10, before=None)
+        assert [(row.id, row.steps, row.source) for row in page.rows] == [(first, 3, "dashboard")]
+        assert page.before is None and await client.count_runs() == 1
+        assert (await client.list_runs(RunFilter(text="!whales"), limit=10, before=None)).rows == ()
+        quick = await client.figures(None, None, details=False)
+        assert quick.overall.by_status == {"partially_completed": 1}
+        assert not quick.overall.step_figures
+        whole = await client.figures("flow", None, details=True)
+        assert {step.step_id for step in whole.overall.step_figures} == {"say", "greet", "slow"}
+        found = await client.profile(first)
+        assert found.workflow == "flow" and not found.live and found.path
+        assert set(await client.disk_use([first])) == {first}
+        await client.delete_runs([first])
+        assert await client.count_runs() == 0
+        with pytest.raises(UsageError, match="no run"):
+            await client.profile(first)

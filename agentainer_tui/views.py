@@ -183,6 +183,12 @@ class StepView:
         return self.attempts[-1].child_run if self.attempts else ""
 
     @property
+    def has_task(self) -> bool:
+        """Whether an agent works for it: a gate, a delay or a decision needs none."""
+        known = self.agent or self.image or self.command or self.attempts or self.items
+        return bool(known) and not self.sub_workflow
+
+    @property
     def is_gate(self) -> bool:
         """Whether it waits for the answer of a person."""
         return self.waiting.why == "approval"

@@ -33,6 +33,8 @@ def agent_entries(
 ) -> list[Entry]:
     """The tab Agent; `described` is None while the backend has not been asked."""
     attempts = (item or step).attempts
+    if not step.has_task and not step.sub_workflow:
+        return [say("It runs no task itself and has no agent.", "muted")]
     if item is None and step.items:
         entries = [say("Each item has an agent of its own: select one. All are made with:", "muted"), BLANK]
         return [*entries, *_made_with(step, None, glyphs)]

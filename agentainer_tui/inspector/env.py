@@ -27,6 +27,8 @@ def env_entries(run: RunView, step: StepView, item: ItemView | None) -> list[Ent
     """The tab Env."""
     if step.sub_workflow:
         return [say("It runs a workflow: the tasks of that run have variables of their own.", "muted")]
+    if not step.has_task:
+        return [say("It runs no task itself: there are no variables.", "muted")]
     if "env" not in step.agent:
         return [say("The history does not tell the variables of this step.", "muted")]
     attempts = (item or step).attempts

@@ -161,7 +161,7 @@ class SheetPane(Vertical):
         if (finding := self._finding) is not None:
             parts.append(self._found(finding))
         if spot is not None and (path := self.sheet.tree_shown.path(spot.address)):
-            parts.append(_cut(clean(path, limit=400), 60))
+            parts.append(_end_of(path, 60))
         self._say(" · ".join(parts))
 
     def _found(self, finding: Finding) -> str:
@@ -234,7 +234,7 @@ class SheetPane(Vertical):
             self._tell("There is no JSONPath to this row.")
             return
         where = copy(self.app, path)
-        self._tell(f"{_cut(clean(path, limit=200), 60)} copied {where}.")
+        self._tell(f"{_end_of(path, 60)} copied {where}.")
 
     @work(exclusive=True, group="open", exit_on_error=False)
     async def _open_elsewhere(self, *, edit: bool) -> None:
@@ -256,6 +256,11 @@ def _write(path: Path, entries: Sequence[Entry]) -> None:
             file.writelines(written(entries))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _end_of(path: str, length: int) -> str:
+    """The end of a path, where it says most."""
+    return clean(path if len(path) <= length else "…" + path[1 - length :])
 
 
 def _cut(text: str, length: int) -> str:

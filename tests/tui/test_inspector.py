@@ -526,3 +526,11 @@ async def test_the_focus_goes_along_from_tab_to_tab() -> None:
             await pilot.press(key)
             wanted = details.log_pane.view if details.tab == "log" else details.sheet_pane.sheet
             await until(pilot, lambda wanted=wanted: app.focused is wanted)  # type: ignore[misc]
+
+
+async def test_a_step_without_a_task_says_so() -> None:
+    story = Story().create([node("ask"), node("go", "ask")]).start().ask("ask", "Shall we?")
+    async with details_of(story, "ask", "env") as (_, pilot, details):
+        await until_seen(pilot, "It runs no task itself: there are no variables.")
+        details.go("agent")
+        await until_seen(pilot, "It runs no task itself and has no agent.")

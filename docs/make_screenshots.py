@@ -1,108 +1,96 @@
 """Make the pictures of the documentation: the real app, over the real engine, with the sample workflows.
 
-    python docs/make_screenshots.py [directory]
+    python -m docs.make_screenshots [directory]
 
 Runs without a terminal, on local processes, in a home of its own that is removed afterwards. What is seen
-depends on the samples alone, up to run ids and fractions of a second.
+depends on the samples alone, up to run ids and fractions of a second; the history that the metrics are of is
+made up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from textual.pilot import Pilot
-
-from agentainer_tui.app import DashboardApp
-from agentainer_tui.bridge.client import EngineClient
-from agentainer_tui.looks import UNICODE
-from agentainer_tui.screens.home import HomeScreen
+from agentainer_tui.screens.compare import CompareScreen
 from agentainer_tui.screens.run import RunScreen
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.step_list import RowKey
+from docs.camera import ROOT, Camera, film
 from engine.events import StepStatus
-from engine.settings import load_settings
-
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLES = Path("sample_workflows")
-SIZE = (116, 34)
-# Whatever goes wrong, the script ends.
-DEADLINE = 120.0
 
 
-class Photographer:
-    """Drives the app and writes what it sees."""
-
-    def __init__(self, app: DashboardApp, pilot: Pilot[int], target: Path) -> None:
-        self.app = app
-        self.pilot = pilot
-        self._target = target
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Let the app work until something holds."""
-        async with asyncio.timeout(DEADLINE):
-            while True:
-                if condition():
-                    return
-                await asyncio.sleep(0.02)
-
-    async def run(self, name: str, **params: Any) -> str:
-        """Start a sample, as `r` does."""
-        entry = next(entry for entry in self.app.feed.workflows if entry.name == name)
-        return await self.app.client.run(entry.path, params)
-
-    async def finish(self, run_id: str) -> None:
-        """Wait for the end of a run."""
-        await self.until(lambda: run_id in self.app.feed.rows)
-        await self.until(lambda: self.app.feed.rows[run_id].status.is_terminal)
-
-    async def take(self, name: str) -> None:
-        """Write a picture of what is on screen, without notifications that happen to be there."""
-        self.app.clear_notifications()
-        await self.pilot.pause(0.3)
-        path = self._target / f"{name}.svg"
-        path.write_text(self.app.export_screenshot(title="agentainer"), encoding="utf-8")
-        print(path)
-
-
-async def photograph(camera: Photographer) -> None:
-    """All pictures, one after the other."""
-    app, pilot = camera.app, camera.pilot
-    await camera.until(lambda: app.facts is not None)
+async def working(album: Album, camera: Camera) -> None:
+    """A run in progress, the first screen beside it, and what a person does with runs that are over."""
+    app = camera.app
     for name in ("document_analysis", "hello", "resources", "mapreduce"):
         await camera.finish(await camera.run(name))
     pipeline = await camera.run("pipeline", limit=1)
     await camera.finish(pipeline)
-
     counting = await camera.run("mapreduce", pace=0.8)
     app.open_run(counting)
-    await camera.until(lambda: isinstance(app.screen, RunScreen))
     await camera.until(lambda: _is_eventful(app.feed.views.get(counting)))
     screen = app.screen
     assert isinstance(screen, RunScreen)
     screen.steps.select(RowKey("process", 2))
-    await camera.take("dashboard")
-
-    await pilot.press("escape")
-    await camera.until(lambda: isinstance(app.screen, HomeScreen))
-    await pilot.press("g")
-    await camera.take("home")
-
-    app.open_run(pipeline)
-    await camera.until(lambda: isinstance(app.screen, RunScreen) and app.screen.view is not None)
-    await pilot.press("right_square_bracket")
-    await camera.take("run")
-    await pilot.press("R")
-    await camera.until(lambda: app.screen.query("#scope"))
-    await pilot.press("down", "down")
-    await camera.take("retry")
-    await pilot.press("escape")
+    await album.add("dashboard", camera)
+    await camera.press("1", "g")
+    await album.add("home", camera)
     await camera.finish(counting)
+    app.open_run(pipeline)
+    await camera.shows("pipeline")
+    await camera.press("right_square_bracket")
+    await album.add("run", camera)
+    await camera.press("v")
+    await album.add("boxes", camera)
+    await camera.press("v", "less_than_sign", "less_than_sign", "less_than_sign")
+    await album.add("time-travel", camera)
+    await camera.press("escape", "R")
+    await camera.until(lambda: app.screen.query("#scope"))
+    await camera.press("down", "down")
+    await album.add("retry", camera)
+    await camera.press("escape")
+    app.open_run(counting)
+    await camera.shows("pace=0.8")
+    await camera.press("equals_sign")
+    await camera.until(lambda: isinstance(app.screen, CompareScreen))
+    await album.add("compare", camera)
+
+
+async def failing(album: Album, camera: Camera) -> None:
+    """A failure, and why."""
+    app = camera.app
+    run_id = await camera.run("etl_with_finally", bad_rows=3)
+    await camera.finish(run_id)
+    app.open_run(run_id)
+    await camera.shows("failed")
+    await camera.press("exclamation_mark")
+    await album.add("failure", camera)
+
+
+async def looking_back(album: Album, camera: Camera) -> None:
+    """A long history, in a list and in figures."""
+    await camera.press("3")
+    await camera.shows("USUAL")
+    await album.add("history", camera)
+    await camera.press("5")
+    await camera.shows("p90")
+    await album.add("metrics", camera)
+
+
+class Album:
+    """Writes pictures into a directory."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+
+    async def add(self, name: str, camera: Camera) -> None:
+        """What is on screen now, under a name."""
+        path = self._target / f"{name}.svg"
+        path.write_text(await camera.picture(), encoding="utf-8")
+        print(path)
 
 
 def _is_eventful(view: RunView | None) -> bool:
@@ -114,19 +102,14 @@ def _is_eventful(view: RunView | None) -> bool:
 
 
 async def main(target: Path) -> None:
-    """Open everything, take the pictures, close everything."""
-    with tempfile.TemporaryDirectory(prefix="agentainer-") as home:
-        client = EngineClient(load_settings(home=home, backend="process"), ROOT / SAMPLES)
-        app = DashboardApp(client, SAMPLES, glyphs=UNICODE)
-        try:
-            async with app.run_test(size=SIZE) as pilot:
-                await photograph(Photographer(app, pilot, target))
-        finally:
-            await client.close()
+    """All pictures, one after the other."""
+    album = Album(target)
+    await film(partial(working, album))
+    await film(partial(failing, album))
+    await film(partial(looking_back, album), runs=400)
 
 
 if __name__ == "__main__":
     images = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else ROOT / "docs" / "images"
     images.mkdir(parents=True, exist_ok=True)
-    os.chdir(ROOT)
     asyncio.run(main(images))

@@ -35,11 +35,13 @@ def about_workflow(entry: WorkflowEntry, last: RunRow | None, width: int, glyphs
         facts.append(counted(len(entry.steps), "step"))
         if entry.params:
             facts.append(counted(len(entry.params), "param"))
-    for text in clean_lines(entry.description)[:_DESCRIPTION] if entry.description else ():
+    bad = any(problem.severity == "error" for problem in entry.problems)
+    # Where there is little room, what is wrong comes before what is always the same.
+    for text in clean_lines(entry.description)[:_DESCRIPTION] if entry.description and not bad else ():
         yield ((text, "text"),)
     yield ((clean("  ".join(facts)), "muted"),)
     yield from problem_lines(entry.problems, entry.excerpts, width, glyphs)
-    if any(problem.severity == "error" for problem in entry.problems):
+    if bad:
         if entry.runnable:
             yield (
                 ("The last good version is kept. ", "warning"),

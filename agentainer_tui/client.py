@@ -133,12 +133,14 @@ class RunFile:
         digest: of the document in it; empty if that has errors.
         problems: of the document.
         excerpts: the lines that these are about, by number.
+        params: that the document declares.
     """
 
     path: str
     digest: str = ""
     problems: tuple[Problem, ...] = ()
     excerpts: Mapping[int, str] = field(default_factory=dict)
+    params: tuple[ParamSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +200,13 @@ class Client(Protocol):
         """Start the workflow of that file; returns the run's id."""
         ...
 
-    async def retry(self, run_id: str, scope: RetryScope, *, digest: str = "") -> str:
+    async def retry(
+        self, run_id: str, scope: RetryScope, *, digest: str = "", params: Mapping[str, Any] | None = None
+    ) -> str:
         """Run it again as a new run; returns that one's id.
 
-        With `scope.edited`, `digest` is that of the preview: a file that was saved since is refused.
+        With `scope.edited`, `digest` is that of the preview: a file that was saved since is refused; and
+        `params` are those that are to be others than they were.
         """
         ...
 
@@ -252,7 +257,9 @@ class Client(Protocol):
 
     # -- editing, and doing a run again ---------------------------------------------------------------
 
-    async def preview_retry(self, run_id: str, scope: RetryScope) -> Preview:
+    async def preview_retry(
+        self, run_id: str, scope: RetryScope, *, params: Mapping[str, Any] | None = None
+    ) -> Preview:
         """What `retry` would do.
 
         Raises:

@@ -29,8 +29,16 @@ def problem_lines(
         ink = "error" if problem.severity is Severity.ERROR else "warning"
         place = f"{problem.line}:{problem.column}  " if problem.line else ""
         yield (place, "muted"), (clean(problem.message), ink)
+        if not lines.get(problem.line, "").strip() and problem.line - 1 in lines:
+            yield from _source(problem.line - 1, lines[problem.line - 1], width, glyphs)
         if problem.line in lines:
             yield from _excerpt(problem, lines[problem.line], width, glyphs, ink)
+
+
+def _source(number: int, text: str, width: int, glyphs: Glyphs) -> Iterator[Line]:
+    gutter = f"{number:>5} {glyphs.tick} "
+    shown = fit(text.rstrip(), max(8, width - len(gutter)), ellipsis=glyphs.ellipsis).rstrip()
+    yield (gutter, "faint"), (shown, "muted")
 
 
 def _excerpt(problem: Problem, text: str, width: int, glyphs: Glyphs, ink: str) -> Iterator[Line]:

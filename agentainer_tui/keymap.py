@@ -328,6 +328,7 @@ KEYS: tuple[Key, ...] = (
     Key("palette", "leave", "escape", "leave", "Back", "To the list before, in the end out of the menu"),
     Key("jump", "leave", "escape,backslash", "leave", "Stay", "Stay where you are"),
     Key("retry", "edit", "e", "edit", "Edit", "Edit the file, then look at what that changes"),
+    Key("retry", "params", "p", "params", "Params", "Other params, with the file as it is now"),
     Key("params", "defaults", "f4", "defaults", "Defaults", "Put the defaults into all fields"),
     Key("params", "last", "f5", "last", "Last run", "Put the values of the last run into all fields"),
     Key("dialog", "previous", "left", "app.focus_previous", "Previous", "To the button or field before"),

@@ -36,7 +36,7 @@ class Twins:
             words += ["-p", f"{name}={_param(value)}"]
         return self._line(*words, *self._backend())
 
-    def retry(self, run_id: str, scope: RetryScope) -> str:
+    def retry(self, run_id: str, scope: RetryScope, params: Mapping[str, Any] | None = None) -> str:
         """`agentainer retry RUN --from …`."""
         words = ["retry", run_id]
         if scope.from_step is not None:
@@ -47,6 +47,8 @@ class Twins:
             words.append("--failed")
         if scope.edited:
             words.append("--edited")
+            for name, value in (params or {}).items():
+                words += ["-p", f"{name}={_param(value)}"]
         return self._line(*words)
 
     def cancel(self, run_id: str, *, hurry: bool = False) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.bridge.link import EngineLink
 from agentainer_tui.client import Preview, RetryScope, RunFile, WorkflowEntry
@@ -93,6 +93,8 @@ def excerpts(path: Path, problems: Iterable[Problem]) -> Mapping[int, str]:
             lines = file.read(_LOOKED_AT).split("\n")
     except OSError:
         return {}
+    # A problem at an empty line, or at the end, is about the line before.
+    wanted |= {n - 1 for n in wanted if 1 < n <= len(lines) + 1 and not "".join(lines[n - 1 : n]).strip()}
     return {number: lines[number - 1][:_LONGEST] for number in wanted if number <= len(lines)}
 
 
@@ -103,14 +105,18 @@ class Editing(EngineLink):
         super().__init__(settings, directory)
         self._versions = Versions()
 
-    async def preview_retry(self, run_id: str, scope: RetryScope) -> Preview:
+    async def preview_retry(
+        self, run_id: str, scope: RetryScope, *, params: Mapping[str, Any] | None = None
+    ) -> Preview:
         """What `retry` would do; worked out beside the engine, which a large workflow does not hold up."""
         plan = await self._edited_plan(run_id) if scope.edited else None
-        found = await asyncio.to_thread(lambda: asyncio.run(self._preview(run_id, scope, plan)))
+        found = await asyncio.to_thread(lambda: asyncio.run(self._preview(run_id, scope, plan, params)))
         rerun = found.rerun
         return Preview(rerun.decision.fates, found.worked, found.seconds_saved, rerun.diff, rerun.plan.digest)
 
-    async def _preview(self, run_id: str, scope: RetryScope, plan: Plan | None) -> RetryPreview:
+    async def _preview(
+        self, run_id: str, scope: RetryScope, plan: Plan | None, params: Mapping[str, Any] | None
+    ) -> RetryPreview:
         from engine.facade import open_history, preview_retry
 
         async with open_history(self._settings) as history:
@@ -122,13 +128,16 @@ class Editing(EngineLink):
                 only_step=scope.only_step,
                 failed=scope.failed,
                 plan=plan,
+                params=params,
             )
 
     async def run_file(self, run_id: str) -> RunFile:
         """The file that a run came from, as it is now."""
         path, plan, problems = await self._read(run_id)
         found = await asyncio.to_thread(excerpts, path, problems)
-        return RunFile(str(path), plan.digest if plan is not None else "", problems, found)
+        if plan is None:
+            return RunFile(str(path), "", problems, found)
+        return RunFile(str(path), plan.digest, problems, found, tuple(plan.params.values()))
 
     async def step_line(self, path: str, step: str) -> int:
         """The line at which a step begins in a file."""

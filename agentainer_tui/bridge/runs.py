@@ -24,7 +24,9 @@ class Runs(Editing):
         self._versions.ran(path, plan)
         return run_id
 
-    async def retry(self, run_id: str, scope: RetryScope, *, digest: str = "") -> str:
+    async def retry(
+        self, run_id: str, scope: RetryScope, *, digest: str = "", params: Mapping[str, Any] | None = None
+    ) -> str:
         """Run it again as a new run."""
         plan = await self._edited_plan(run_id) if scope.edited else None
         if plan is not None and digest and plan.digest != digest:
@@ -39,6 +41,7 @@ class Runs(Editing):
                 failed=scope.failed,
                 source="dashboard",
                 plan=plan,
+                params=params,
             )
         )
         if plan is not None and plan.path is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from agentainer_tui.client import RetryScope
 
@@ -19,9 +20,9 @@ async def retry(app: DashboardApp, run_id: str, step_id: str | None = None, *, e
 
     view = await app.view_of(run_id)
 
-    async def submit(scope: RetryScope, digest: str) -> str:
-        new = await app.client.retry(run_id, scope, digest=digest)
-        app.echo(app.twins.retry(run_id, scope))
+    async def submit(scope: RetryScope, digest: str, params: Mapping[str, Any]) -> str:
+        new = await app.client.retry(run_id, scope, digest=digest, params=params)
+        app.echo(app.twins.retry(run_id, scope, params))
         return new
 
     again = await app.push_screen_wait(RetryDialog(view, submit, step_id, edited=edited))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
@@ -29,6 +30,7 @@ class ParamsForm(Dialog[str]):
     """One field a param, filled with the value of the last run or its default; answers the run's id.
 
     The form itself starts the run, so that whatever the engine objects to is shown beside what was typed.
+    `verb` says what it does with the params, `twin` makes the command that does the same.
     """
 
     CSS_PATH = ["dialog.tcss", "params_form.tcss"]  # noqa: RUF012
@@ -36,8 +38,18 @@ class ParamsForm(Dialog[str]):
     SCOPES = ("params", "dialog")
     app: DashboardApp
 
-    def __init__(self, entry: WorkflowEntry, last: Mapping[str, Any], submit: Submit) -> None:
-        super().__init__(f"Run {clean(entry.name, limit=60)}")
+    def __init__(
+        self,
+        entry: WorkflowEntry,
+        last: Mapping[str, Any],
+        submit: Submit,
+        *,
+        verb: str = "Run",
+        twin: Callable[[Mapping[str, Any]], str] | None = None,
+    ) -> None:
+        super().__init__(f"{verb} {clean(entry.name, limit=60)}")
+        self._verb = verb
+        self._twin = twin
         self._entry = entry
         self._last = last
         self._submit = submit
@@ -53,9 +65,8 @@ class ParamsForm(Dialog[str]):
         )
         yield Static(classes="problem", id="refused")
         yield Static(id="twin")
-        yield Horizontal(
-            Button("Run", variant="primary", id="start"), Button("Close", id="close"), id="buttons"
-        )
+        start = Button(Content(self._verb), variant="primary", id="start")
+        yield Horizontal(start, Button("Close", id="close"), id="buttons")
 
     def on_mount(self) -> None:
         """Begin with the first field that needs a value, else with the first."""
@@ -68,7 +79,8 @@ class ParamsForm(Dialog[str]):
     @on(ParamField.Edited)
     def _tell_twin(self) -> None:
         values, _ = self._values()
-        twin = clean(self.app.twins.run(self._entry.path, values))
+        make = self._twin or partial(self.app.twins.run, self._entry.path)
+        twin = clean(make(values))
         self.query_one("#twin", Static).update(Content(f"$ {twin}"))
 
     @on(Input.Submitted)

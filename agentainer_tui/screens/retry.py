@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.binding import BindingType
@@ -14,7 +14,7 @@ from textual.events import Click
 from textual.widget import Widget
 from textual.widgets import Button, OptionList, Static
 
-from agentainer_tui.client import Preview, RetryScope
+from agentainer_tui.client import Preview, RetryScope, WorkflowEntry
 from agentainer_tui.edit_words import diff_lines
 from agentainer_tui.excerpts import problem_lines
 from agentainer_tui.flows.editing import open_editor
@@ -33,7 +33,7 @@ from engine.events import StepStatus
 if TYPE_CHECKING:
     from agentainer_tui.app import DashboardApp
 
-Submit = Callable[[RetryScope, str], Awaitable[str]]
+Submit = Callable[[RetryScope, str, Mapping[str, Any]], Awaitable[str]]
 _DIFF_LINES = 4
 _LOWEST = 8
 
@@ -99,6 +99,8 @@ class RetryDialog(Dialog[str]):
         self._step = step_id if step_id in run.steps else _first_failed(run)
         self._first = "edited" if edited else "failed" if _failed(run) else "whole"
         self._preview: Preview | None = None
+        # Params that are to be others than the run had; by an edited file only.
+        self._params: Mapping[str, Any] = {}
 
     def compose_body(self) -> Iterable[Widget]:
         """Scopes, steps or what is wrong with the file, what it comes to, buttons."""
@@ -120,7 +122,7 @@ class RetryDialog(Dialog[str]):
         scope.highlighted = _PLACES[self._first]
         scope.focus()
         self.query_one("#problems").display = False
-        self.query_one("#box").border_subtitle = "e edits the file · esc closes"
+        self.query_one("#box").border_subtitle = "e edits the file · p params · esc closes"
         # As high as its steps need, from the beginning, so that nothing moves.
         self.query_one("#preview").styles.height = max(_LOWEST, len(self._run.steps) + 2)
 
@@ -149,10 +151,11 @@ class RetryDialog(Dialog[str]):
     async def _look(self) -> None:
         scope = self._scope
         self._preview = None  # what is started is what was looked at
-        twin = clean(self.app.twins.retry(self._run.id, scope))
+        params = self._params if scope.edited else {}
+        twin = clean(self.app.twins.retry(self._run.id, scope, params))
         self.query_one("#twin", Static).update(Content(f"$ {twin}"))
         try:
-            preview = await self.app.client.preview_retry(self._run.id, scope)
+            preview = await self.app.client.preview_retry(self._run.id, scope, params=params)
         except DocumentError as error:
             file = await self.app.client.run_file(self._run.id)
             self._refuse("The file has errors: e opens it there.", ())
@@ -210,12 +213,13 @@ class RetryDialog(Dialog[str]):
     @on(Button.Pressed, "#start")
     def _start(self) -> None:
         if self._preview is not None:
-            self._retry(self._scope, self._preview.digest)
+            scope = self._scope
+            self._retry(scope, self._preview.digest, self._params if scope.edited else {})
 
     @work(exclusive=True, group="submit", exit_on_error=False)
-    async def _retry(self, scope: RetryScope, digest: str) -> None:
+    async def _retry(self, scope: RetryScope, digest: str, params: Mapping[str, Any]) -> None:
         try:
-            run_id = await self._submit(scope, digest)
+            run_id = await self._submit(scope, digest, params)
         except AgentainerError as error:
             self._refuse(str(error), ())
             return
@@ -235,6 +239,36 @@ class RetryDialog(Dialog[str]):
         bad = next((problem.line for problem in file.problems if problem.line and not file.digest), 0)
         line_number = bad or await self.app.client.step_line(file.path, self._step or "")
         open_editor(self.app, file.path, line_number)
+        self._look_at_edited()
+
+    def action_params(self) -> None:
+        """Ask for other params; then look at what they change."""
+        self._ask_params()
+
+    @work(exclusive=True, group="edit", exit_on_error=False)
+    async def _ask_params(self) -> None:
+        from agentainer_tui.screens.params_form import ParamsForm
+
+        file = await self.app.client.run_file(self._run.id)
+        if not file.params:
+            self.app.tell("This workflow has no params.")
+            return
+        scope = Mode("edited", "").scope(None)
+        entry = WorkflowEntry(file.path, f"{self._run.workflow} by other params", params=file.params)
+
+        async def take(params: Mapping[str, Any]) -> str:
+            self._params = {name: value for name, value in params.items() if known.get(name, _NONE) != value}
+            return "taken"
+
+        def twin(params: Mapping[str, Any]) -> str:
+            return self.app.twins.retry(self._run.id, scope, params)
+
+        known = dict(self._run.params)
+        form = ParamsForm(entry, {**known, **self._params}, take, verb="Preview", twin=twin)
+        if await self.app.push_screen_wait(form) is not None:
+            self._look_at_edited()
+
+    def _look_at_edited(self) -> None:
         scope = self.query_one("#scope", OptionList)
         if self._mode.name != "edited":
             scope.highlighted = _PLACES["edited"]
@@ -242,6 +276,7 @@ class RetryDialog(Dialog[str]):
             self._look()
 
 
+_NONE = object()
 _CHANGE_INKS = {"+": "$success", "-": "$error", "~": "$accent"}
 
 

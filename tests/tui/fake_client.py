@@ -128,6 +128,7 @@ class FakeClient(FakeAgents, FakeFiles, FakeHistory, FakeEditing):
         self.started = "feedfacecafe"
         self.busy = 0
         self.digest = ""
+        self.given: dict[str, Any] = {}
         self._live: asyncio.Queue[Sequence[Event]] = asyncio.Queue()
         self._saves: asyncio.Queue[tuple[WorkflowEntry, ...]] = asyncio.Queue()
         for story in stories:
@@ -194,8 +195,10 @@ class FakeClient(FakeAgents, FakeFiles, FakeHistory, FakeEditing):
         self._do("run", path, dict(params))
         return self.started
 
-    async def retry(self, run_id: str, scope: RetryScope, *, digest: str = "") -> str:
-        self.digest = digest
+    async def retry(
+        self, run_id: str, scope: RetryScope, *, digest: str = "", params: Mapping[str, Any] | None = None
+    ) -> str:
+        self.digest, self.given = digest, dict(params or {})
         self._do("retry", run_id, scope)
         return self.started
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agentainer_tui.client import Preview, RetryScope, RunFile
@@ -27,8 +27,10 @@ class FakeEditing:
         self.file: RunFile | AgentainerError = RunFile("/w/hello.yaml", "d" * 64)
         self.lines: dict[str, int] = {}
 
-    async def preview_retry(self, run_id: str, scope: RetryScope) -> Preview:
-        self._do("preview_retry", run_id, scope)
+    async def preview_retry(
+        self, run_id: str, scope: RetryScope, *, params: Mapping[str, Any] | None = None
+    ) -> Preview:
+        self._do("preview_retry", run_id, scope, dict(params or {}))
         if self.outlook is None:
             return Preview(tuple(_everything_again(plan_of_events(self.journal, run_id))))
         found = self.outlook(scope)

@@ -125,6 +125,16 @@ def test_errors_come_before_warnings_and_lines_that_are_not_known_are_left_out()
     assert rows == ["9:2  wrong", "all", "1:1  careful", "    1 : a: b", "      : ^"]
 
 
+def test_at_an_empty_line_the_line_before_is_shown_too(tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text("steps:\n  - [\n")
+    problem = Problem("f", 3, 1, "expected a value")
+    found = excerpts(file, [problem])
+    assert found == {2: "  - [", 3: ""}
+    rows = ["".join(text for text, _ in each) for each in problem_lines([problem], found, 60, ASCII)]
+    assert rows == ["3:1  expected a value", "    2 :   - [", "    3 : ", "      : ^"]
+
+
 def test_lines_of_problems_are_read_from_the_file_and_bounded(tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
     file.write_bytes(b"one\ntwo\xff\n" + b"z" * 5000 + b"\n")

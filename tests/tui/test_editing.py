@@ -15,9 +15,11 @@ from agentainer_tui.app import DashboardApp
 from agentainer_tui.client import Preview, RetryScope, RunFile, WorkflowEntry
 from agentainer_tui.copying import at_line
 from agentainer_tui.screens.new_workflow import NewWorkflow
+from agentainer_tui.screens.params_form import ParamsForm
 from agentainer_tui.screens.retry import RetryDialog
+from agentainer_tui.widgets.param_field import ParamField
 from engine.errors import DocumentError, Problem, UsageError
-from engine.facade import FieldChange, PlanDiff, StepChange
+from engine.facade import FieldChange, ParamSpec, PlanDiff, StepChange
 from tests.tui.driving import dashboard, home, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import FakeClient
 from tests.tui.fake_editing import fate
@@ -221,6 +223,50 @@ async def test_a_run_without_a_file_says_so() -> None:
         await until_seen(pilot, "send")
         await pilot.press("e")
         await until_seen(pilot, "did not come from a file")
+
+
+async def test_p_asks_for_other_params_and_the_retry_has_them() -> None:
+    story = failed()
+    story.events[0].data.update(params={"who": "him"})  # type: ignore[attr-defined]
+    client = FakeClient([HELLO], [story])
+    level = ParamSpec("level", "integer", required=True, description="How loud.")
+    client.file = RunFile(HELLO.path, "d", params=(ParamSpec("who", "string", "you"), level))
+    client.outlook = lambda scope: (
+        UsageError("param 'level' is required")
+        if client.calls[-1][3] == {}
+        else Preview((fate("send", "rerun", "params.level changed"),), digest="d")
+    )
+    async with dashboard(client) as (app, pilot):
+        app.open_run(RUN)
+        await until_seen(pilot, "send")
+        await pilot.press("R")
+        await until_seen(pilot, "param 'level' is required")
+        await pilot.press("p")
+        await until_seen(pilot, "How loud.")
+        assert isinstance(app.screen, ParamsForm)
+        fields = {field.spec.name: field for field in app.screen.query(ParamField)}
+        await until(pilot, lambda: app.focused is fields["level"].query_one(Input))
+        assert fields["who"].query_one(Input).value == "him", "as the run had it"
+        await pilot.press("7")
+        await until_seen(pilot, "--edited -p who=him -p level=7")
+        await pilot.press("enter")
+        await until_seen(pilot, "params.level changed")
+        await until_seen(pilot, f"$ agentainer retry {RUN} --edited -p level=7")
+        await pilot.press("enter")
+        await until(pilot, lambda: run_screen(app).run_id == client.started)
+        assert commands(client) == [("retry", RUN, RetryScope(failed=True, edited=True))]
+        assert client.given == {"level": 7}
+
+
+async def test_p_says_so_where_there_are_no_params() -> None:
+    client = FakeClient([HELLO], [failed()])
+    async with dashboard(client) as (app, pilot):
+        app.open_run(RUN)
+        await until_seen(pilot, "send")
+        await pilot.press("R")
+        await until_seen(pilot, "to run")
+        await pilot.press("p")
+        await until_seen(pilot, "This workflow has no params.")
 
 
 # -- saves --------------------------------------------------------------------------------------------

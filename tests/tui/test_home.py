@@ -98,8 +98,8 @@ async def test_a_save_changes_the_list_and_keeps_the_cursor_on_its_workflow() ->
         client.save(BROKEN, COUNT, bad)
         await until_seen(pilot, "bad save")
         assert home(app).workflows.entry == bad
-        assert "3:7" in on_screen(app)
-        assert "The last good version is kept" in on_screen(app)
+        await until_seen(pilot, "3:7")
+        await until_seen(pilot, "The last good version is kept")
         client.save(BROKEN, COUNT)
         await until(pilot, lambda: home(app).workflows.entry is not None)
         await until(pilot, lambda: "hello" not in on_screen(app))

@@ -127,13 +127,13 @@ def theme_step(app: DashboardApp) -> Step:
 def _actions(app: DashboardApp) -> Iterator[Command]:
     """What has a key that works now."""
     areas = {area.name for area in AREAS}
+    workable = app.workable()
     for key in app.keys.keys:
         if (key.scope in _MOVES and not key.palette) or key.name in ("palette", "next_pane", "back"):
             continue
         if key.scope == "app" and key.name in areas:
             continue
-        node = app.node_of(key)
-        if node is not None:
+        if (node := workable.get(key.id)) is not None:
             yield Command(
                 key.label,
                 key.help,
@@ -248,8 +248,9 @@ def _copies(app: DashboardApp) -> Iterator[Command]:
     told: dict[str, None] = {}
     if app.last_command:
         told[app.last_command] = None
+    workable = app.workable()
     for key in app.keys.keys:
-        if app.node_of(key) is not None and (twin := app.twin_of(key.action)):
+        if key.id in workable and (twin := app.twin_of(key.action)):
             told[twin] = None
     for twin in told:
         yield Command(

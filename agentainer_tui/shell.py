@@ -17,7 +17,7 @@ from agentainer_tui.ascii_signs import AsciiSigns
 from agentainer_tui.copying import copy
 from agentainer_tui.key_file import KeyTable
 from agentainer_tui.key_names import shown_key
-from agentainer_tui.keymap import Key, bindings
+from agentainer_tui.keymap import bindings
 from agentainer_tui.looks import Glyphs, choose_glyphs
 from agentainer_tui.preferences import Preferences
 from agentainer_tui.text import clean_lines
@@ -108,12 +108,13 @@ class ShellApp(App[int]):
                 found.append(scope)
         return found
 
-    def node_of(self, key: Key) -> Any:
-        """What the action of a key works on now, from the focused widget outwards; None if nothing does."""
+    def workable(self) -> dict[str, Any]:
+        """The actions that work now by their ids, each with what it works on."""
+        found: dict[str, Any] = {}
         for active in self.screen.active_bindings.values():
-            if active.binding.id == key.id:
-                return active.node if active.enabled else None
-        return None
+            if active.enabled and active.binding.id:
+                found.setdefault(active.binding.id, active.node)
+        return found
 
     def tell_problems(self) -> None:
         """Say what is wrong with the file of keys, and with the theme of the settings."""

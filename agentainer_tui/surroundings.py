@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 def surroundings(settings: Settings, directory: Path) -> dict[str, Any]:
     """The arguments of the app that are not about the engine."""
+    if os.environ.get("NO_COLOR") == "":
+        del os.environ["NO_COLOR"]  # only one that says something counts (no-color.org); Textual takes any
     usual = settings.home == default_home().absolute()
     return {
         "glyphs": ASCII if settings.ascii else choose_glyphs(),

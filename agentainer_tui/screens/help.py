@@ -71,7 +71,7 @@ class HelpScreen(Dialog[None]):
         width = keys.content_size.width or 70
         two = width >= _TWO_COLUMNS
         column = (width - _BETWEEN) // 2 if two else width
-        blocks = [*self._groups(wanted, column), *self._signs(wanted)]
+        blocks = list(self._groups(wanted, column))
         if not blocks:
             keys.update(Content("Nothing is called that."))
         elif two:
@@ -94,6 +94,8 @@ class HelpScreen(Dialog[None]):
             if rows:
                 here = " (here)" if scope in self._here and scope != "app" else ""
                 yield [Content.assemble((SCOPES[scope], "bold"), (here, "$foreground 62%")), *rows]
+            if scope == "app":
+                yield from self._signs(wanted)
 
     def _signs(self, wanted: str) -> Iterable[list[Content]]:
         glyphs = self._glyphs

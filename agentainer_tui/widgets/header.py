@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.cells import cell_len
 from textual import events
@@ -65,21 +66,20 @@ class StatusHeader(Widget):
 
     def _left(self, glyphs: Glyphs, width: int) -> Content:
         """The areas; only as much of the brand as leaves room for them, and of the areas as there is."""
-        names = sum(len(area.label) + 4 for area in AREAS)
+        app: Any = self.app
+        keys = {area.name: app.key_of(f"app.{area.name}") for area in AREAS}
+        names = sum(len(area.label) + cell_len(keys[area.name]) + 3 for area in AREAS)
         brand = f"{glyphs.brand} agentainer " if width >= names + 34 else f"{glyphs.brand} "
         parts: list[Content] = [Content.styled(brand, "bold $accent")]
         at = cell_len(brand)
         self._places = []
         for area in AREAS:
-            label = (
-                f" {area.key} {area.label} "
-                if width >= names + 2 or area.name == self._area
-                else f" {area.key} "
-            )
+            key = keys[area.name]
+            label = f" {key} {area.label} " if width >= names + 2 or area.name == self._area else f" {key} "
             here = area.name == self._area
             parts.append(Content.styled(label, "bold $accent on $accent 12%" if here else "$foreground 62%"))
-            self._places.append((at, at + len(label), area.name))
-            at += len(label)
+            self._places.append((at, at + cell_len(label), area.name))
+            at += cell_len(label)
         return Content("").join(parts)
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:

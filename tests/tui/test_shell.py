@@ -298,7 +298,8 @@ async def test_changed_keys_work_and_are_shown_and_mistakes_are_told(monkeypatch
 
 
 async def test_every_changed_key_reaches_its_action(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = parse_keys('"app.quit" = ["f10", "Q"]\n"list.down" = "f9"', Path("/k/keys.toml"))
+    text = '"app.quit" = ["f10", "Q"]\n"list.down" = "f9"\n"app.history" = "f6"'
+    keys = parse_keys(text, Path("/k/keys.toml"))
     assert keys.problems == ()
     Around(monkeypatch, keys=keys)
     async with dashboard(FakeClient([COUNT, HELLO])) as (app, pilot):
@@ -306,6 +307,9 @@ async def test_every_changed_key_reaches_its_action(monkeypatch: pytest.MonkeyPa
         assert home(app).workflows.entry == HELLO
         await pilot.press("j", "q")
         assert home(app).workflows.entry == HELLO
+        await until_seen(pilot, " f6 History ")
+        await pilot.press("f6")
+        await until(pilot, lambda: app.current_mode == "history")
         await pilot.press("Q")
         await until(pilot, lambda: app.return_code == 0)
 

@@ -181,6 +181,8 @@ class _Walk:
         if (pace := _pace(step, self._now)) is not None:
             end = pace
             self.guessed.discard(step.id)
+        if step.waiting.why == "delay" and step.waiting.due is not None:
+            end = step.waiting.due
         if step.next_attempt_at is not None:
             end = max(end, step.next_attempt_at + seconds)
         return step.started_at, max(end, self._now)

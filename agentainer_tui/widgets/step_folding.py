@@ -45,6 +45,10 @@ class FoldingList(RowList, inherit_bindings=False):
         """The item at a cell of a line of a grid."""
         raise NotImplementedError
 
+    def is_fold_sign(self, x: int) -> bool:
+        """Whether the sign that folds a row is at this cell."""
+        raise NotImplementedError
+
     # -- selection ------------------------------------------------------------------------------------
 
     def selected(self) -> tuple[StepView | None, ItemView | None]:
@@ -188,11 +192,24 @@ class FoldingList(RowList, inherit_bindings=False):
 
     # -- input ----------------------------------------------------------------------------------------
 
+    def action_choose(self) -> None:
+        """Open the row under the cursor; one that stands for several shows them."""
+        if isinstance(self.key, FoldedKey):
+            self.toggle()
+        else:
+            super().action_choose()
+
     def on_click(self, event: events.Click) -> None:
-        """Select the row, and in a grid the item."""
+        """Select the row, and in a grid the item; the sign before a name folds and unfolds."""
         super().on_click(event)
         offset = event.get_content_offset(self)
-        if offset is not None and isinstance(self.key, GridKey):
+        if offset is None or offset.y < self.HEADER:
+            return
+        step, item = self.selected()
+        on_sign = event.chain == 1 and self.is_fold_sign(offset.x)
+        if on_sign and step is not None and item is None and self.is_unfolded(step) is not None:
+            self.toggle()
+        elif isinstance(self.key, GridKey):
             column = self.column_at(offset.x)
             if column is not None and column < self._wanted.grid:
                 self._to_column(column)

@@ -41,6 +41,8 @@ _SETTLED = 1.0
 _WATCHED = 16
 # Rows that are drawn within so many seconds show the same moment.
 _AT_ONCE = 0.05
+# The axis reaches ahead for so many seconds, or so many times as far as the run has come.
+_AXIS, _TIMES = 60.0, 4.0
 # A list narrower than this has no room for lanes.
 _LANES_FROM = 40
 
@@ -63,12 +65,14 @@ class StepList(FoldingList, inherit_bindings=False):
         self._usual: Usual = NOTHING_USUAL
         self._looked_ahead = 0.0
         self._steady = SteadyEnd()
+        self._steady_steps: dict[str, SteadyEnd] = {}
         self._lanes: Lanes | None = None
         self._shape: object = None
         self._drawn_scale: TimeScale | None = None
         self._depths: dict[str, int] = {}
         self._name_width = 0
         self._folds = False
+        self._widest = (0, 0)  # lanes so far, and of how many columns there could be
         self._inks: dict[int, str] = {}  # of the buses, for the view that is shown
         self._near: dict[Hashable, set[int]] = {}  # of each step the buses that it is at
         self._last_sight: tuple[tuple[object, ...], Sight] | None = None
@@ -123,7 +127,12 @@ class StepList(FoldingList, inherit_bindings=False):
         found = forecast(view, self._usual, now)
         if found.path != self.forecast.path:
             self._inks = {}
-        self.forecast = replace(found, end=self._steady.take(found.end, now))
+        ends = dict(found.ends)
+        for step in view.steps.values():
+            if step.items and step.status in LIVE:  # the pace of items wavers
+                steady = self._steady_steps.setdefault(step.id, SteadyEnd())
+                ends[step.id] = steady.take(ends.get(step.id), now) or now
+        self.forecast = replace(found, ends=ends, end=self._steady.take(found.end, now))
 
     def _arrange(self, view: RunView) -> None:
         """Work out the rows, and the lanes beside them."""
@@ -144,7 +153,13 @@ class StepList(FoldingList, inherit_bindings=False):
     def _lay_out(self) -> None:
         nodes, width = self._rows.nodes, self.inner_width
         has_lanes = bool(nodes) and width >= _LANES_FROM
-        self._lanes = lay_out(nodes, step_drawing.most_lanes(width)) if has_lanes else None
+        self._lanes = None
+        if has_lanes:
+            most = step_drawing.most_lanes(width)
+            lanes = lay_out(nodes, most)
+            # Names stay in their column when lanes are folded away.
+            self._widest = (most, max(lanes.width, self._widest[1] if self._widest[0] == most else 0))
+            self._lanes = replace(lanes, width=self._widest[1])
         self._inks = {}
         self._near = {}
         for number, bus in enumerate(self._lanes.buses if self._lanes is not None else ()):
@@ -250,8 +265,12 @@ class StepList(FoldingList, inherit_bindings=False):
         return Columns.of(width, lanes, self._folds, self._name_width, live or bool(self.usage))
 
     def _scale(self, view: RunView) -> TimeScale:
-        bar = self._columns(self.inner_width).bar
-        return TimeScale.of(view, self._now(), bar, self.forecast.end)
+        """The axis: to the expected end, but not so far that what has happened can hardly be seen."""
+        now, bar = self._now(), self._columns(self.inner_width).bar
+        begun, end = view.begun_at, self.forecast.end
+        if end is not None and begun is not None:
+            end = min(end, begun + max(_AXIS, _TIMES * (now - begun)))
+        return TimeScale.of(view, now, bar, end)
 
     def _sight(self, view: RunView, width: int) -> Sight:
         """What rows are drawn from: the same for all that are drawn at one time."""
@@ -266,7 +285,7 @@ class StepList(FoldingList, inherit_bindings=False):
             view=view,
             now=now,
             columns=columns,
-            scale=TimeScale.of(view, now, columns.bar, self.forecast.end),
+            scale=self._scale(view),
             lanes=self._lanes,
             inks=self._inks,
             near=self._near_of(key),
@@ -286,6 +305,11 @@ class StepList(FoldingList, inherit_bindings=False):
     def column_at(self, x: int) -> int | None:
         """The item at a cell of a line of a grid."""
         return step_drawing.grid_column(self._columns(self.inner_width), x)
+
+    def is_fold_sign(self, x: int) -> bool:
+        """Whether the sign that folds a row is at this cell."""
+        head = self._columns(self.inner_width).head
+        return self._folds and head - 2 <= x < head
 
     def draw_header(self, width: int) -> Row:
         """The time axis, and what the columns are."""

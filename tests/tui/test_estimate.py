@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from agentainer_tui.estimate import PastRun, SteadyEnd, Usual, forecast, usual_of
 from agentainer_tui.model import reduce_all
 from agentainer_tui.views import RunView
+from engine.clock import isoformat
+from engine.events import EventType
 from tests.tui.story import EPOCH, Story, node
 
 ZERO = EPOCH.timestamp()
@@ -134,3 +138,10 @@ def test_what_is_left_is_told_and_what_is_late_only_when_it_is_clearly_late() ->
     assert told(110, 100) == ("", "")
     assert told(116, 100) == ("longer than usual", "longer than usual")
     assert forecast(view, Usual(), ZERO + 4).time_left(view.steps["a"], ZERO + 4) == ""
+
+
+def test_a_delay_ends_when_it_is_due() -> None:
+    story = Story().create([node("pause"), node("b", "pause")]).start().step_start("pause")
+    due = isoformat(story.now + timedelta(seconds=90))
+    story.say(EventType.STEP_WAITING, "pause", why="delay", due=due)
+    assert forecast(view_of(story), Usual(1, 7.0, {"pause": 5.0, "b": 2.0}), ZERO + 1).end == ZERO + 92

@@ -379,3 +379,23 @@ async def test_the_lanes_of_the_step_under_the_cursor_are_bright() -> None:
         assert bright() == "─┤", "what leads to the join"
         steps.select(RowKey("split"))
         assert bright() == "├─", "what comes from the split"
+
+
+async def test_the_sign_before_a_name_folds_with_the_mouse_and_enter_shows_folded_siblings() -> None:
+    plan = [node("g", type="parallel"), *(node(f"in{n}", parent="g") for n in range(4)), node("z", "g")]
+    story = Story().create(plan).start().step_start("g")
+    for number in range(4):
+        story.run_step(f"in{number}")
+    async with dashboard(FakeClient([HELLO], [story]), now=story.now.timestamp()) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "in3")
+        steps = run_screen(app).steps
+        x = next(line.index("▾") for line in on_screen(app).splitlines() if "▾ g" in line)
+        await pilot.click(steps, offset=(x - steps.region.x, steps.HEADER))
+        await until(pilot, lambda: "in3" not in on_screen(app))
+        await pilot.click(steps, offset=(x - steps.region.x, steps.HEADER))
+        await until_seen(pilot, "in3")
+        await pilot.press("j", "space")
+        await until_seen(pilot, "4 finished")
+        await pilot.press("enter")
+        await until_seen(pilot, "in3")

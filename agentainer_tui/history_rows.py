@@ -92,8 +92,8 @@ class HistoryColumns:
         source = 10 if width >= 150 else 0
         params = min(44, (width - 110) // 2) if width >= 130 else 0
         fixed = (status, workflow, run_id, when, 6, usual, steps, retries, source, params)
-        # A cell between two columns, and two for the cursor and the mark.
-        used = sum(fixed) + sum(1 for cells in fixed if cells) + 2
+        # A cell between two columns, and three for the cursor and the mark.
+        used = sum(fixed) + sum(1 for cells in fixed if cells) + 3
         return cls(
             status, workflow, run_id, when, 6, usual, steps, retries, source, params, max(0, width - used - 1)
         )

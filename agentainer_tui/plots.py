@@ -57,11 +57,11 @@ class Axes:
 
 
 def round_number(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, 50, … that is not less than a value; 1 for what is nothing."""
+    """The next of 1, 2, 4, 6, 8, 10, 20, 40, … that is not less than a value; 1 for what is nothing."""
     if value <= 1 or not math.isfinite(value):
         return 1.0
     unit = 10.0 ** math.floor(math.log10(value))
-    return next(step * unit for step in (1, 2, 5, 10) if step * unit >= value * (1 - 1e-9))
+    return next(step * unit for step in (1, 2, 4, 6, 8, 10) if step * unit >= value * (1 - 1e-9))
 
 
 def round_duration(seconds: float) -> float:
@@ -310,7 +310,8 @@ def _framed(
         told = axes.tell(top) if place == 0 else ""
         if middle is not None and place == middle:
             # What the middle row stands for: its upper edge.
-            told = axes.tell(top * (height - place) / height) if height % 2 == 0 else ""
+            told = axes.tell(top / 2) if height % 2 == 0 else ""
+            told = "" if told in (axes.tell(0.0), axes.tell(top)) else told
         side = tick if told else wall
         framed.append(((f"{told:>{gutter}} ", "muted"), (side, "faint"), *row))
     framed.append(((f"{axes.tell(0.0):>{gutter}} ", "muted"), (corner + floor * room, "faint")))

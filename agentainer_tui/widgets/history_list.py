@@ -123,7 +123,7 @@ class HistoryList(RowList):
         """The names of the columns."""
         cells = HistoryColumns.of(width)
         faint = self.ink("muted")
-        row = Row().gap(2)
+        row = Row().gap(3)
         named = (
             (cells.status, "STATUS", False),
             (cells.workflow, "WORKFLOW", False),
@@ -149,7 +149,7 @@ class HistoryList(RowList):
         look, ink = LOOKS.get(run.status, UNKNOWN), self.status_ink(run.status)
         muted, faint = self.ink("muted"), self.ink("faint")
         marked = run.id in self.marked
-        row = self.mark(place).put(self.glyphs.marked if marked else " ", self.ink("accent"))
+        row = self.mark(place).put(self.glyphs.marked if marked else " ", self.ink("accent")).gap()
         row.put(f"{self.glyphs.sign(look)} ", ink).cell(look.word, cells.status - 2, ink).gap()
         row.cell(run.workflow, cells.workflow, self.ink("strong" if marked else "text")).gap()
         row.cell(run.id[: cells.id], cells.id, faint).gap()

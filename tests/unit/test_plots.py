@@ -41,9 +41,9 @@ def inks(chart: list[Line]) -> set[str]:
         (0.3, 1),
         (1, 1),
         (1.1, 2),
-        (3, 5),
-        (5, 5),
-        (6, 10),
+        (3, 4),
+        (5, 6),
+        (9, 10),
         (11, 20),
         (99, 100),
         (100, 100),
@@ -57,7 +57,7 @@ def test_round_numbers(value: float, rounded: float) -> None:
 @pytest.mark.parametrize(
     ("seconds", "rounded"),
     [(0, 0.01), (0.3, 0.5), (7, 10), (31, 60), (61, 120), (3601, 7200), (100 * 3600, 168 * 3600),
-     (8 * 86400, 10 * 86400)],
+     (9 * 86400, 10 * 86400)],
 )  # fmt: skip
 def test_round_durations(seconds: float, rounded: float) -> None:
     assert round_duration(seconds) == rounded

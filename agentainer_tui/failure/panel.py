@@ -89,9 +89,9 @@ def _compared(seconds: float, usual: float | None) -> str:
     if usual is None or max(seconds, usual) < _SHORT:
         return ""
     if seconds > _LONGER * usual:
-        return f" ({duration(usual)} when it went well)"
+        return f" (usually {duration(usual)})"
     if seconds < _SHORTER * usual:
-        return f" (early: {duration(usual)} when it went well)"
+        return f" (early: usually {duration(usual)})"
     return " (as usual)"
 
 

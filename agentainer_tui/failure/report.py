@@ -35,6 +35,7 @@ class Case:
         causes: of a step with items, why they failed.
         changes: since the last run that went well; None if there was none, or it is not known yet.
         good: that run.
+        usual_seconds: how long the step takes in runs that go well.
     """
 
     run: RunView
@@ -44,6 +45,7 @@ class Case:
     causes: Sequence[Cause] = ()
     changes: Sequence[Change] | None = None
     good: RunView | None = None
+    usual_seconds: float | None = None
 
     @property
     def node(self) -> StepView | ItemView:
@@ -57,11 +59,13 @@ class Case:
 
     @property
     def usual(self) -> float | None:
-        """How long the step (of an item: the one of the same number) took in the run that went well."""
+        """How long it usually takes; an item: how long the one of the same number took when it went well."""
         step = self.good.steps.get(self.step.id) if self.good is not None else None
-        if step is None or self.item is None:
-            return took(step)
-        return took(step.items[self.item.index]) if self.item.index < len(step.items) else None
+        if self.item is None:
+            return self.usual_seconds if self.usual_seconds is not None else took(step)
+        if step is None or self.item.index >= len(step.items):
+            return None
+        return took(step.items[self.item.index])
 
     @property
     def tries(self) -> str:
@@ -116,7 +120,7 @@ def _lines(case: Case, place: Place) -> Iterator[str]:
         when = datetime.fromtimestamp(node.finished_at, UTC)
         yield f"- at {when:%Y-%m-%d %H:%M:%S} UTC, {case.tries or 'before its first try'}"
     if (seconds := took(node)) is not None:
-        usual = f"; {duration(case.usual)} in the last run that went well" if case.usual is not None else ""
+        usual = f"; usually {duration(case.usual)}" if case.usual is not None else ""
         yield f"- after {duration(seconds)}{usual}"
     attempt = last_attempt(node)
     if attempt is not None and attempt.image:

@@ -228,7 +228,9 @@ class FailureScreen(AreaScreen):
         self.refresh_bindings()
         self._load_log()
         found = await failures.compared(self.app, view, step.id)
-        if found is not None and self.case is not None:
+        usual = await self.app.client.usual_times(view.workflow, before=view.created_seq)
+        self.case = replace(self.case, usual_seconds=usual.steps.get(step.id))
+        if found is not None:
             self.case = replace(self.case, good=found[0], changes=found[1])
         self.since.set_lines(since_lines(self.case, self.app.glyphs.into))
         if self.case is not None and (good := self.case.good) is not None:

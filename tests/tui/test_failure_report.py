@@ -76,7 +76,7 @@ def test_the_report_has_where_why_since_when_and_how_to_look_further() -> None:
     text = markdown(case, PLACE)
     assert text.startswith("## `w`: step `send` failed: exit code 7\n")
     assert "- at 2026-01-01 12:00:05 UTC, try 1\n" in text
-    assert "- after 4.0s; 1.5s in the last run that went well" in text
+    assert "- after 4.0s; usually 1.5s" in text
     assert '- params `{"api_key": "***", "limit": 3}`' in text and "k3y" not in text
     assert "agentainer 1.2.3, backend docker 27.1, Linux x86_64, Python 3.11.2" in text
     assert "````\nconnecting\nrefused ```\n````" in text, "a fence that nothing in it ends"
@@ -104,12 +104,13 @@ def test_the_panel_says_why_which_try_and_where_and_no_error_twice() -> None:
     text = words_of(case)
     assert "why         exit code 7" in text
     assert "error" not in text, "the last line says it"
-    assert "try 1, 9s ago, after 4.0s (1.5s when it went well)" in text
+    assert "try 1, 9s ago, after 4.0s (usually 1.5s)" in text
     assert "agent-send-1  kept: s opens a shell in it" in text
     assert "error       exit code 7: refused" in words_of(replace(case, lines=["something else"]))
     assert "error       a\n            b" in words_of(replace(case, step=replace(step, error="a\nb")))
+    assert "after 4.0s (as usual)" in words_of(replace(case, usual_seconds=3.9))
     early = replace(step, started_at=(step.finished_at or 0.0) - 0.2)
-    assert "(early: 1.5s when it went well)" in words_of(replace(case, step=early))
+    assert "(early: usually 1.5s)" in words_of(replace(case, step=early))
 
 
 def test_the_panel_says_what_changed_in_as_few_lines_as_fit() -> None:

@@ -55,6 +55,9 @@ PARTS = {
     "log": Part("log of the dashboard", "dashboard_log:dashboard_log_figures"),
     "run": Part("screen of a run", "dashboard_run:dashboard_run_figures"),
     "lists": Part("history and metrics in the dashboard", "dashboard_lists:dashboard_list_figures", 180.0),
+    "travel": Part(
+        "time travel in a run of 100,000 events", "dashboard_travel:dashboard_travel_figures", 120.0
+    ),
     "containers": Part("steps in containers", "containers:busybox_figures", 240.0, docker=True),
 }
 

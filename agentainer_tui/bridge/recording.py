@@ -16,7 +16,6 @@ from engine.recordings import Recording
 
 if TYPE_CHECKING:
     from engine.facade import Engine, Reader
-    from engine.inventory import Orphan
 
 
 class RecordingClient(EngineClient):
@@ -33,16 +32,12 @@ class RecordingClient(EngineClient):
     async def _begin(self, page: int) -> Snapshot:
         manifests = self._recording.manifests
         names = ", ".join(path.name for path in self._recording.paths)
-        made = [
-            f"{each.recorded_at[:16].replace('T', ' ')}Z by agentainer {each.engine}" for each in manifests
-        ]
-        note = f"Recording {names}, made {made[0]}" if len(made) == 1 else f"{len(made)} recordings: {names}"
+        made = f"{manifests[0].recorded_at[:16].replace('T', ' ')}Z (agentainer {manifests[0].engine})"
+        what = f"A recording of {made}" if len(manifests) == 1 else f"{len(manifests)} recordings"
         runs = [row_of_record(run) for run in await self._engine.history.runs(limit=page)]
         exported = {each.run for each in manifests}
         own = tuple(run for run in runs if not run.parent_run or run.id in exported)
-        facts = EngineFacts(
-            "recording", notes=(f"{note}: nothing here can be run or changed.",), recording=names
-        )
+        facts = EngineFacts("recording", notes=(f"{what}, read-only: {names}",), recording=names)
         return Snapshot(facts, (), own)
 
     def slots(self) -> tuple[int, int]:

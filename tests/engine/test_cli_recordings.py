@@ -11,6 +11,7 @@ import pytest
 
 from engine.recordings import Recording
 from tests.engine.command_line import CommandLine
+from tests.engine.test_cli_terminal import Terminal
 
 TOKEN = "t0p/secret \\ \"quoted\" 'token' é"
 
@@ -100,3 +101,43 @@ def test_what_was_exported_shows_the_same_as_the_history_it_came_from(line: Comm
 def test_open_needs_a_terminal_and_says_what_else_there_is(line: CommandLine) -> None:
     refused = line.run("open", "x.agentainer")
     assert refused.returncode == 2 and "needs a terminal" in refused.stderr and "ZIP" in refused.stderr
+
+
+def test_a_recording_opens_on_a_terminal_and_leaves_nothing_behind(
+    line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    leaked(line)
+    line.json("export", "last", "run.agentainer")
+    terminal = Terminal(line, "open", "run.agentainer")
+    try:
+        terminal.wait_for("read-only: run")
+        assert [path.name.startswith("agentainer-recording-") for path in place.iterdir()] == [True]
+        terminal.type("q")
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"hello", "is not a recording"),
+        (None, "No such file"),
+        (b"PK\x05\x06" + bytes(18), "has no manifest"),
+    ],
+)
+def test_files_that_are_no_recordings_are_refused_on_a_terminal(
+    line: CommandLine, content: bytes | None, words: str
+) -> None:
+    if content is not None:
+        (line.directory / "x.agentainer").write_bytes(content)
+    terminal = Terminal(line, "open", "x.agentainer")
+    try:
+        assert terminal.wait() == 2
+        assert words in terminal.shown and "agentainer export" in terminal.shown
+    finally:
+        terminal.close()

@@ -98,7 +98,7 @@ async def test_a_real_run_exported_and_opened_shows_the_same(tmp_path: Path) -> 
     app = DashboardApp(client2, tmp_path, now=clock_of(recording.manifests), first_run=run_id)
     try:
         async with app.run_test(size=(120, 40), notifications=True) as pilot:
-            await until_seen(pilot, "Recording flow")
+            await until_seen(pilot, "read-only: flow-")
             await until(pilot, lambda: run_screen(app).view == view)
             assert await client2.document(view.digest) == text
             last = view.steps["say"].attempts[-1]

@@ -16,6 +16,7 @@ from engine.recordings import Recording
 
 if TYPE_CHECKING:
     from engine.facade import Engine, Reader
+    from engine.inventory import Orphan
 
 
 class RecordingClient(EngineClient):

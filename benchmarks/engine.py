@@ -66,6 +66,7 @@ class Ran:
 async def in_memory(home: Path) -> AsyncIterator[tuple[Orchestrator, Reader, MemoryBackend]]:
     """An engine whose agents and shared state are in memory, and whose journal is below `home`."""
     settings = Settings(home=home)
+    logs = settings.logs
     backend = MemoryBackend(lambda spec: Script())
     reader = Reader(settings.database)
     async with await Journal.open(settings.database) as journal:
@@ -78,9 +79,7 @@ async def in_memory(home: Path) -> AsyncIterator[tuple[Orchestrator, Reader, Mem
             settings=settings,
             slots=Slots.of(settings.max_tasks),
             instance="bench",
-            open_log=lambda path, budget: LogWriter(
-                settings.logs, path, limit=settings.log_limit, budget=budget
-            ),
+            open_log=lambda path, budget: LogWriter(logs, path, limit=settings.log_limit, budget=budget),
         )
         orchestrator = Orchestrator(services, reader)
         try:

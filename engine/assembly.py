@@ -57,6 +57,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     stack.push_async_callback(housekeeper.close)
     metering = Metering(history, store, clock, lambda: journal.last_seq)
     stack.push_async_callback(metering.close)
+    logs = settings.logs
     services = Services(
         journal=journal,
         store=store,
@@ -66,7 +67,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         settings=settings,
         slots=Slots.of(settings.max_tasks),
         instance=instance_id(settings.home),
-        open_log=lambda path, budget: LogWriter(settings.logs, path, limit=settings.log_limit, budget=budget),
+        open_log=lambda path, budget: LogWriter(logs, path, limit=settings.log_limit, budget=budget),
         recall=history.recall,
         metering=metering,
         pools=pools_of(backend),

@@ -1,138 +1,167 @@
-"""Keys in the dashboard while a run of 500 steps goes on and one of its logs grows by 2,000 lines a second.
-
-All of it is real: the app, the engine on its thread, local processes, Redis. A delay is the time from a key's
-event to the screen that shows what it did. `python -m benchmarks.dashboard_run` prints these figures alone.
-"""
+"""The screen of a run: keys while five hundred steps change, and how soon large runs are on screen."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import statistics
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from textual.css.query import NoMatches
 from textual.events import Key
-from textual.widget import Widget
 
-from agentainer_tui import cli  # noqa: F401 - it sets how often garbage is looked for, as in every dashboard
 from agentainer_tui.app import DashboardApp
-from agentainer_tui.bridge.client import EngineClient
 from agentainer_tui.screens.run import RunScreen
-from benchmarks.dashboard_log import LIMIT, RATE
-from benchmarks.figures import HEADER, Figure
-from engine.settings import Settings
+from benchmarks.figures import Figure
+from engine.events import Event
+from tests.tui.fake_client import FakeClient
+from tests.tui.story import Story, node
 
-STEPS = 500
-SECONDS = 10
-SIZE = (120, 40)
-# Seconds that the app may take to show what is waited for.
-_PATIENCE = 60.0
-
-# Writes at its rate as long as anybody measures; how late it wakes up does not change the rate.
-_TALK = f"""
-import sys, time
-begin, written = time.perf_counter(), 0
-while (passed := time.perf_counter() - begin) < 120:
-    due = int(passed * {RATE})
-    for number in range(written, due):
-        print("INFO request", number, "took", number % 97, "ms, nothing special")
-    sys.stdout.flush()
-    written = due
-    time.sleep(0.01)
-"""
+SIZE = (160, 50)
+SECONDS = 8
+# What a person takes for at once: a key, and a screen.
+_KEY, _OPEN, _TICK = 0.05, 1.0, 0.02
 
 
-def document() -> dict[str, Any]:
-    """One step that talks, beside a chain of short ones."""
-    talk = {"id": "talk", "command": [sys.executable, "-c", _TALK]}
-    short: list[dict[str, Any]] = [{"id": f"s{number}", "command": ["true"]} for number in range(STEPS - 1)]
-    for step, before in zip(short[1:], short, strict=False):
-        step["depends_on"] = [before["id"]]
-    return {"name": "busy", "config": {"max_parallel": 4}, "steps": [talk, *short]}
+class _Journal(FakeClient):
+    """The scripted engine, with pages of events that cost what a page costs."""
+
+    async def run_events(
+        self, run_id: str, *, after: int, limit: int, step_id: str | None = None, item: int | None = None
+    ) -> tuple[Event, ...]:
+        """A page; the numbers of the events are their places."""
+        return tuple(self.journal[after : after + limit])
 
 
 def dashboard_run_figures() -> Iterator[Figure]:
-    """Keys in the list of steps and in the log."""
-    with tempfile.TemporaryDirectory() as directory:
-        for where, delays in asyncio.run(_delays(Path(directory))).items():
-            name = f"{STEPS}-step run, log at {RATE:,}/s: p95 key, {where}"
-            yield Figure(name, statistics.quantiles(delays, n=20)[-1], "the limit", LIMIT, target=1.0)
+    """All figures; each beside the time that a person takes for nothing."""
+    yield _limited("500 steps, 100 events/s: p95 key delay", asyncio.run(_key_delay()), _KEY)
+    for what, story in (("1,000 steps", _many_steps()), ("10,000 items", _many_items())):
+        opened, moved, ticked = asyncio.run(_open(story))
+        yield _limited(f"run of {what}: read and on screen", opened, _OPEN)
+        yield _limited(f"run of {what}: median cursor move", moved, _KEY)
+        yield _limited(f"run of {what}: median tick", ticked, _TICK)
+
+
+def _limited(name: str, value: float, limit: float) -> Figure:
+    return Figure(name, value, "the limit", limit, target=1.0)
 
 
 @asynccontextmanager
-async def _running(directory: Path) -> AsyncIterator[tuple[DashboardApp, RunScreen]]:
-    """The dashboard, on the screen of the run, whose log is shown and followed."""
-    files = directory / "files"
-    files.mkdir()
-    (files / "busy.json").write_text(json.dumps(document()), encoding="utf-8")
-    settings = Settings(home=directory / "home", backend="process", stop_grace=0.5)
-    client = EngineClient(settings, files)
-    app = DashboardApp(client, files)
-    async with app.run_test(size=SIZE, notifications=True):
-        await _until(lambda: app.facts is not None)
-        run_id = await client.run(str(files / "busy.json"), {})
-        app.open_run(run_id, "talk")
-        await _until(lambda: isinstance(app.screen, RunScreen) and app.screen.view is not None)
-        screen = app.screen
-        assert isinstance(screen, RunScreen)
-        await _until(lambda: len(screen.details.log_pane.view.place.rows) > 5)
-        try:
-            yield app, screen
-        finally:
-            await client.cancel(run_id, hurry=True)
-            await client.close()
-
-
-async def _delays(directory: Path) -> dict[str, list[float]]:
-    async with _running(directory) as (app, screen):
-        return {
-            "steps": await _pressed(app, screen.steps, "down", "action_cursor_down"),
-            "log": await _pressed(app, screen.details.log_pane.view, "left", "action_scroll_left"),
-        }
-
-
-async def _pressed(app: DashboardApp, widget: Widget, key: str, action: str) -> list[float]:
-    """Seconds from each press of a key to the screen after it, for a while."""
-    widget.focus()
-    await _until(lambda: widget.has_focus)
-    act: Callable[[], None] = getattr(widget, action)
-    shown = asyncio.Event()
-
-    def noted() -> None:
-        act()
-        widget.call_after_refresh(shown.set)
-
-    setattr(widget, action, noted)
-    delays = []
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < SECONDS / 2:
-        shown.clear()
-        pressed = time.perf_counter()
-        app.post_message(Key(key, None))
-        await shown.wait()
-        delays.append(time.perf_counter() - pressed)
-        await asyncio.sleep(0.023)  # not in step with what the app does ten times a second
-    return delays
+async def _app(client: FakeClient) -> AsyncIterator[DashboardApp]:
+    app = DashboardApp(client, Path("/w"))
+    async with app.run_test(size=SIZE) as pilot:
+        while app.facts is None:
+            await pilot.pause()
+        yield app
 
 
 async def _until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(_PATIENCE):
-        while True:
-            with contextlib.suppress(NoMatches):  # not on the screen yet
-                if condition():
-                    return
-            await asyncio.sleep(0.02)
+    while True:
+        with suppress(NoMatches):  # not composed yet
+            if condition():
+                return
+        await asyncio.sleep(0.001)
 
 
-if __name__ == "__main__":
-    print(HEADER)
-    for figure in dashboard_run_figures():
-        print(figure.line(), flush=True)
+async def _drawn(screen: RunScreen) -> None:
+    """Wait until what has changed is painted."""
+    done = asyncio.Event()
+    screen.call_after_refresh(done.set)
+    await done.wait()
+
+
+async def _key_delay() -> float:
+    """The 95th percentile of the seconds from a key to the cursor on another row, painted."""
+    story = _wide(500)
+    client = _Journal(stories=[story])
+    async with _app(client) as app:
+        screen = await _screen(app, story)
+        screen.steps.focus()
+        changing = asyncio.create_task(_change(client, story))
+        delays: list[float] = []
+        keys = ["down"] * 40 + ["up"] * 40
+        while not changing.done():
+            key = keys[len(delays) % len(keys)]
+            before = screen.steps.key
+            begin = time.perf_counter()
+            app.post_message(Key(key, None))
+            await _until(partial(_has_moved, screen, before))
+            await _drawn(screen)
+            delays.append(time.perf_counter() - begin)
+            await asyncio.sleep(0.023)  # not in step with what changes
+    return statistics.quantiles(delays, n=20)[-1]
+
+
+def _has_moved(screen: RunScreen, before: Hashable) -> bool:
+    return screen.steps.key != before
+
+
+async def _screen(app: DashboardApp, story: Story) -> RunScreen:
+    app.open_run(story.run_id)
+    await _until(lambda: isinstance(app.screen, RunScreen) and app.screen.steps.keys)
+    screen = app.screen
+    assert isinstance(screen, RunScreen)
+    await _drawn(screen)
+    return screen
+
+
+async def _change(client: FakeClient, story: Story) -> None:
+    """Let steps begin and end, ten events each tenth of a second."""
+    begin, number = time.perf_counter(), 0
+    while time.perf_counter() - begin < SECONDS:
+        for _ in range(2):
+            if number < 500:
+                story.run_step(f"s{number}", 0.05)
+                number += 1
+        client.tell(story)
+        await asyncio.sleep(0.1)
+
+
+async def _open(story: Story) -> tuple[float, float, float]:
+    """Seconds until a run is on screen, and medians of a cursor move and of a tick, painted."""
+    client = _Journal()
+    async with _app(client) as app:
+        client.journal = story.events
+        begin = time.perf_counter()
+        screen = await _screen(app, story)
+        opened = time.perf_counter() - begin
+        if screen.view is not None and "map" in screen.view.steps:
+            screen.steps.unfold("map", True)
+            await _drawn(screen)
+        moves = [await _timed(screen, screen.steps.action_cursor_down) for _ in range(60)]
+        ticks = [await _timed(screen, screen.tick) for _ in range(20)]
+    return opened, statistics.median(moves), statistics.median(ticks)
+
+
+async def _timed(screen: RunScreen, action: Callable[[], None]) -> float:
+    begin = time.perf_counter()
+    action()
+    await _drawn(screen)
+    return time.perf_counter() - begin
+
+
+def _wide(number: int) -> Story:
+    """Layers of ten, each step after one of the layer before."""
+    plan = [node(f"s{place}", *([f"s{place - 10}"] if place >= 10 else [])) for place in range(number)]
+    return Story("a1b2c3d4e5f6", epoch=datetime.now(UTC)).create(plan, workflow="wide").start()
+
+
+def _many_steps() -> Story:
+    story = _wide(1000)
+    for place in range(500):
+        story.run_step(f"s{place}", 0.05)
+    return story.step_start("s500").attempt("s500")
+
+
+def _many_items() -> Story:
+    story = Story("a1b2c3d4e5f6", epoch=datetime.now(UTC) - timedelta(minutes=1))
+    story.create([node("map", type="map"), node("end", "map")], workflow="items")
+    story.start().step_start("map").expand("map", [f"item {number}" for number in range(10_000)])
+    for index in range(6_000):
+        story.run_step("map", 0.01, index)
+    return story.step_start("map", 6_000).attempt("map", 1, 6_000)

@@ -51,7 +51,7 @@ PARTS = {
     "dashboard": Part(
         "dashboard on a terminal: start, idle", "dashboard_start:dashboard_start_figures", 120.0
     ),
-    "busy": Part("dashboard with a busy run", "dashboard_run:dashboard_run_figures", 90.0),
+    "busy": Part("dashboard during a busy run", "dashboard_busy:dashboard_busy_figures", 90.0),
     "log": Part("log of the dashboard", "dashboard_log:dashboard_log_figures"),
     "run": Part("screen of a run", "dashboard_run:dashboard_run_figures"),
     "lists": Part("history and metrics in the dashboard", "dashboard_lists:dashboard_list_figures", 180.0),

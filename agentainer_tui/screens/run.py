@@ -29,9 +29,10 @@ from agentainer_tui.log_merge import MergedLog
 from agentainer_tui.log_source import LogSource
 from agentainer_tui.log_until import LogUntil
 from agentainer_tui.screens.watching import Watching
+from agentainer_tui.text import clean
 from agentainer_tui.twins import run_twin
 from agentainer_tui.views import RunView
-from agentainer_tui.widgets.breadcrumbs import Crumb
+from agentainer_tui.widgets.breadcrumbs import Breadcrumbs, Crumb
 from agentainer_tui.widgets.details_pane import DetailsPane
 from agentainer_tui.widgets.row_list import RowList
 from agentainer_tui.widgets.run_title import RunTitle
@@ -95,13 +96,20 @@ class RunScreen(Watching):
         return self.run_id in changes.views
 
     def crumbs(self) -> Sequence[Crumb]:
-        """Workflow, the runs that this one is part of, and this one."""
+        """Workflow, the runs that this one is part of, this one, and the selected step or item."""
         view = self.view
         runs = [screen for screen in self.app.screen_stack if isinstance(screen, RunScreen)]
         outer = [Crumb(each.run_id, partial(self.app.back_to, each)) for each in runs if each is not self]
         name = view.workflow if view is not None else ""
         back = Crumb(name, self.app.leave_area) if name else None
-        return (*([back] if back else []), *outer, Crumb(self.run_id))
+        return (*([back] if back else []), *outer, Crumb(self.run_id), *self._step_crumb())
+
+    def _step_crumb(self) -> Sequence[Crumb]:
+        step, item = self.steps.selected()
+        if step is None:
+            return ()
+        place = f"[{item.index}]" if item is not None else ""
+        return (Crumb(f"{clean(step.id, limit=40)}{place}", self.steps.focus),)
 
     def show(self) -> None:
         """Show everything as it is now, or was at the moment that is shown."""
@@ -123,6 +131,7 @@ class RunScreen(Watching):
             return
         step, item = self.steps.selected()
         self.details.show(view, step, item)
+        self.query_one(Breadcrumbs).show(self.crumbs())
         # The footer is built anew by every refresh of the bindings, so that is done only for a reason.
         offered = (
             self._is_over,

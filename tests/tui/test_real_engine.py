@@ -202,6 +202,27 @@ async def test_the_app_runs_a_workflow_from_the_keyboard(tmp_path: Path, flows: 
         await client.close()
 
 
+async def test_the_menu_runs_a_workflow_on_the_real_engine_and_tells_its_command(
+    tmp_path: Path, flows: Path
+) -> None:
+    flows.joinpath("plain.yaml").write_text("name: plain\nsteps:\n  - {id: only, command: ['true']}\n")
+    client = client_of(tmp_path, flows)
+    app = DashboardApp(client, flows)
+    try:
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until(pilot, lambda: len(app.feed.workflows) == 1)
+            await pilot.press("colon", *"run", "space", *"plain")
+            await until_seen(pilot, "Run plain")
+            await pilot.press("enter")
+            await until_seen(pilot, "✓ completed")
+            (run_id,) = app.feed.rows
+            await until_seen(pilot, f"{run_id} › only")
+            assert app.last_command == app.twins.run(str(flows / "plain.yaml"))
+            assert client.slots()[0] == 0, "its place was given back"
+    finally:
+        await client.close()
+
+
 GATED = """
 name: gated
 steps:

@@ -25,6 +25,7 @@ from agentainer_tui.screens.tour import CARDS, TourScreen
 from agentainer_tui.titles import title_sequence, window_title
 from agentainer_tui.widgets.breadcrumbs import Breadcrumbs
 from agentainer_tui.widgets.key_bar import Hint, KeyBar, arrange
+from agentainer_tui.widgets.step_list import RowKey
 from tests.tui.driving import dashboard, home, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import FACTS, FakeClient
 from tests.tui.scenes import COUNT, HELLO, counting, failed
@@ -406,3 +407,18 @@ def test_the_tour_names_keys_that_exist() -> None:
     assert named
     assert named <= {key.id for key in KEYS}
     assert all(key_text(key) for key in KEYS if key.id in named)
+
+
+async def test_breadcrumbs_say_which_step_and_item_is_selected_and_lead_back_to_it() -> None:
+    async with dashboard(FakeClient([COUNT], [counting()])) as (app, pilot):
+        app.open_run("a1b2c3d4e5f6")
+        await until_seen(pilot, "a1b2c3d4e5f6 › count")
+        run_screen(app).steps.select(RowKey("count", 3))
+        await until_seen(pilot, "a1b2c3d4e5f6 › count[3]")
+        await pilot.press("tab")
+        await until(pilot, lambda: not run_screen(app).steps.has_focus)
+        line = on_screen(app).splitlines()[1]
+        await pilot.click(Breadcrumbs, offset=(line.index("count[3]"), 0))
+        await until(pilot, lambda: run_screen(app).steps.has_focus)
+        await pilot.click(Breadcrumbs, offset=(2, 0))
+        await until(pilot, lambda: home(app))

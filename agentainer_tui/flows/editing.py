@@ -50,6 +50,7 @@ async def edit_run(app: DashboardApp, run_id: str, step_id: str | None = None) -
 
 async def new_workflow(app: DashboardApp) -> None:
     """Write a new workflow from a template, and edit it if that is wanted."""
+    from agentainer_tui.screens.home import HomeScreen
     from agentainer_tui.screens.new_workflow import NewWorkflow
 
     made = await app.push_screen_wait(NewWorkflow(app.client.create_workflow))
@@ -57,5 +58,7 @@ async def new_workflow(app: DashboardApp) -> None:
         return
     app.tell(f"{clean(Path(made.path).name, limit=80)} was written.")
     app.echo(app.twins.new(made.name, made.template))
+    if isinstance(app.screen, HomeScreen):
+        app.screen.select_when_there(made.path)
     if made.edit:
         open_editor(app, made.path)

@@ -59,6 +59,7 @@ class HomeScreen(AreaScreen):
     def __init__(self, feed: Feed, *, now: Callable[[], float] = time.time) -> None:
         super().__init__(feed, now=now)
         self._offered: tuple[bool | None, ...] = ()
+        self._awaited = ""
 
     def compose_body(self) -> Iterable[Widget]:
         """Workflows on the left, about the selected one and its runs on the right."""
@@ -121,6 +122,14 @@ class HomeScreen(AreaScreen):
     def _show_workflows(self) -> None:
         kept = self.query_one("#filter-workflows", ListFilter).keep(self.feed.workflows, _workflow_text)
         self.workflows.show(kept, self.feed.recent_runs())
+        if self._awaited and self._awaited in self.workflows.keys:
+            self.workflows.select(self._awaited)
+            self._awaited = ""
+
+    def select_when_there(self, path: str) -> None:
+        """Put the cursor on a workflow as soon as its file was read."""
+        self._awaited = path
+        self._show_workflows()
 
     def _show_runs(self) -> None:
         entry = self.workflows.entry

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual import on, work
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.events import Key
 from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList, Static
 
@@ -53,7 +54,9 @@ class NewWorkflow(Dialog[Made]):
             )
             yield LinesView(id="document")
         yield Static(Content("Name"), classes="hint")
-        yield Input(id="name", placeholder="for example nightly-report", max_length=100)
+        yield Input(
+            id="name", placeholder="for example nightly-report", max_length=100, select_on_focus=False
+        )
         yield Static(id="place", classes="hint")
         yield Horizontal(
             Button("Create and edit", variant="primary", id="edit"),
@@ -95,6 +98,14 @@ class NewWorkflow(Dialog[Made]):
             return
         for button in self.query("#edit, #create").results(Button):
             button.disabled = True
+
+    def on_key(self, event: Key) -> None:
+        """Letters are for the name, also while the templates have the focus."""
+        name = self.query_one("#name", Input)
+        if event.is_printable and event.character and self.focused is self.query_one("#templates"):
+            event.stop()
+            name.focus()
+            name.insert_text_at_cursor(event.character)
 
     @on(OptionList.OptionSelected)
     def _to_name(self) -> None:

@@ -324,11 +324,13 @@ async def test_a_new_workflow_is_written_from_a_template_under_a_name() -> None:
         assert app.screen.query_one("#create").disabled, "it has no name yet"
         await pilot.press("down", "down")
         await until_seen(pilot, "max_concurrency: 2")
-        await pilot.press("enter", *"words")
+        await pilot.press(*"words")  # letters are for the name, wherever the focus is
         await until_seen(pilot, "writes /projects/flows/words.yaml")
         await pilot.click("#create")
         await until_seen(pilot, "words.yaml was written.")
         assert commands(client) == [("create_workflow", "words", "map-reduce")]
+        client.save(HELLO, WorkflowEntry("/projects/flows/words.yaml", "words"))
+        await until(pilot, lambda: home(app).workflows.key == "/projects/flows/words.yaml")
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "[/x]"])

@@ -125,6 +125,8 @@ class StepList(FoldingList, inherit_bindings=False):
         now = self._now()
         self._looked_ahead = now
         found = forecast(view, self._usual, now)
+        if all(step.id in found.path or step.status is StepStatus.SKIPPED for step in view.steps.values()):
+            found = replace(found, path=frozenset())  # all of it is critical: that goes without saying
         if found.path != self.forecast.path:
             self._inks = {}
         ends = dict(found.ends)

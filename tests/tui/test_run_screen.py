@@ -399,3 +399,22 @@ async def test_the_sign_before_a_name_folds_with_the_mouse_and_enter_shows_folde
         await until_seen(pilot, "4 finished")
         await pilot.press("enter")
         await until_seen(pilot, "in3")
+
+
+async def test_the_critical_path_is_marked_where_there_is_another_one() -> None:
+    chain = Story("aaaaaaaaaaaa").create([node("a"), node("b", "a")]).start().run_step("a").run_step("b")
+    fork = Story("bbbbbbbbbbbb", first_seq=100).create([node("a"), node("long", "a"), node("brief", "a")])
+    fork.start().run_step("a").step_start("long").attempt("long").run_step("brief", 1.0).tick(5)
+    fork.attempt_end("long").step_end("long").finish()
+    client = FakeClient([HELLO], [chain.finish(), fork])
+    async with dashboard(client, now=fork.now.timestamp()) as (app, pilot):
+        app.open_run(chain.run_id)
+        await until_seen(pilot, "2/2 steps")
+        assert "◂" not in on_screen(app)
+        app.open_run(fork.run_id)
+        await until_seen(pilot, "◂")
+        marked = [line for line in on_screen(app).splitlines() if "◂" in line]
+        assert [name for name in ("a  ", "long", "brief") if any(name in line for line in marked)] == [
+            "a  ",
+            "long",
+        ]

@@ -18,6 +18,7 @@ Values = Sequence[float | None]
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 # Dots of a braille cell, by column from the left and row from the bottom.
 _DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
+_POINT = "•"
 _DURATIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 _HOURS = (2, 4, 6, 12, 24, 48, 96, 168)
 
@@ -236,19 +237,25 @@ class _Grid:
         self._width, self._height, self._ascii = width, height, ascii_only
         self._across, self._up = (1, 1) if ascii_only else (2, 4)
         self._cells: dict[tuple[int, int], tuple[int, str, str]] = {}
+        self._points: set[tuple[int, int]] = set()
 
     def draw(self, series: Series, top: float, length: int) -> None:
-        """Draw one series over what is there."""
-        before: tuple[int, int] | None = None
+        """Draw one series over what is there; a value without neighbours is a point."""
+        dots: list[tuple[int, int] | None] = [None]
         for place, value in enumerate(series.values):
             if value is None:
-                before = None
+                dots.append(None)
                 continue
             x = round(place * (self._width * self._across - 1) / max(1, length - 1))
             y = round(min(1.0, max(0.0, value / top)) * (self._height * self._up - 1))
-            for dot in _path(before or (x, y), (x, y)):
-                self._put(*dot, series)
-            before = (x, y)
+            dots.append((x, y))
+        dots.append(None)
+        for before, dot, after in zip(dots, dots[1:], dots[2:], strict=False):
+            if dot is not None:
+                for one in _path(before or dot, dot):
+                    self._put(*one, series)
+                if before is None and after is None:
+                    self._points.add((dot[0] // self._across, dot[1] // self._up))
 
     def _put(self, x: int, y: int, series: Series) -> None:
         where = (x // self._across, y // self._up)
@@ -256,16 +263,17 @@ class _Grid:
         bits |= _DOTS[x % self._across][y % self._up] if not self._ascii else 0
         self._cells[where] = (bits, series.ink, series.sign)
 
+    def _sign(self, x: int, y: int) -> tuple[str, str]:
+        bits, ink, sign = self._cells.get((x, y), (0, "", " "))
+        if self._ascii or not ink:
+            return sign, ink
+        return _POINT if (x, y) in self._points else chr(0x2800 + bits), ink
+
     def rows(self) -> list[Line]:
         """The lines, from the top down."""
-        rows = []
-        for y in reversed(range(self._height)):
-            pieces = []
-            for x in range(self._width):
-                bits, ink, sign = self._cells.get((x, y), (0, "", " "))
-                pieces.append((sign if self._ascii or not ink else chr(0x2800 + bits), ink))
-            rows.append(_joined(pieces))
-        return rows
+        return [
+            _joined([self._sign(x, y) for x in range(self._width)]) for y in reversed(range(self._height))
+        ]
 
 
 def _path(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:

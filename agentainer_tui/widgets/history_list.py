@@ -56,7 +56,12 @@ class HistoryList(RowList):
             self.refresh()
             return
         self._news += keys.index(first) if first in self._rows else 0
+        at_top = self.scroll_offset.y == 0
         self.set_keys(keys)
+        if at_top:
+            # Who is at the top sees what comes; the cursor goes down with its run.
+            self.scroll_to(y=0, animate=False, force=True)
+            self._show_cursor()
         self.call_after_refresh(self._tell_news)
 
     def _tell_news(self) -> None:

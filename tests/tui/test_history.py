@@ -172,6 +172,23 @@ async def test_a_new_run_comes_on_top_and_the_cursor_stays_on_its_run() -> None:
         await until_seen(pilot, "✓ completed · run eeee")
 
 
+async def test_who_is_at_the_top_sees_new_runs_and_who_is_not_is_told() -> None:
+    client = FakeClient([HELLO], [finished(f"r{number:03}", 10 * number + 1) for number in range(40)])
+    async with dashboard(client, size=(80, 24), now=NOW) as (app, pilot):
+        await opened(pilot, app, 40)
+        client.tell(finished("eeee", 5000))
+        await until_seen(pilot, "eeee")
+        assert history(app).history.key == "r039"
+        await pilot.press("pagedown", "pagedown")
+        seen = history(app).history.key
+        client.tell(finished("ffff", 6000))
+        await until_seen(pilot, "1 newer")
+        assert history(app).history.key == seen
+        await pilot.press("g")
+        await until(pilot, lambda: "newer" not in on_screen(app))
+        await until_seen(pilot, "ffff")
+
+
 async def test_a_run_in_progress_moves_on_in_its_row() -> None:
     story = counting()
     client = FakeClient([HELLO], [story])

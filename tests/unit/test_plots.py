@@ -107,6 +107,7 @@ def test_a_line_is_broken_where_there_is_no_value() -> None:
         place for place in range(len(plot[0])) if any(row[place] != " " for row in plot if place < len(row))
     ]
     assert len(filled) == 2, "two points and nothing between them"
+    assert "".join(plot).count("•") == 2, "a point that stands alone is large enough to be seen"
 
 
 def test_a_flat_line_stands_at_its_height() -> None:

@@ -19,8 +19,10 @@ from engine.errors import UsageError
 _OSC_LIMIT = 74_000
 
 
-def copy(app: App[Any], text: str) -> str:
+def copy(app: App[Any], text: str, otherwise: str = "") -> str:
     """Copy as well as this terminal and machine allow; returns a sentence that says where it went.
+
+    `otherwise` is what to do in a terminal that takes no copies.
 
     The terminal (OSC 52) never answers, so where `pyperclip` works too both are done, and a text that
     is too long for both ways goes into a file.
@@ -31,7 +33,8 @@ def copy(app: App[Any], text: str) -> str:
     if _system_clipboard(text):
         return "to the clipboard of this machine" + (" and of the terminal (OSC 52)" if short else "")
     if short:
-        return "to the clipboard of the terminal (OSC 52); where that does nothing, E writes a file"
+        hint = f"; where that does nothing, {otherwise}" if otherwise else ""
+        return f"to the clipboard of the terminal (OSC 52){hint}"
     path = scratch_file("copy", ".txt")
     path.write_text(text, encoding="utf-8", errors="replace")
     return f"to the file {path}: too long for the terminal ({size(len(text))})"

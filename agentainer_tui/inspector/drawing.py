@@ -10,7 +10,7 @@ from typing import Any
 from agentainer_tui.inspector.entries import Delta, Entry, Line, Rest, Words, is_container
 from agentainer_tui.inspector.tree import Spot
 from agentainer_tui.looks import Glyphs
-from agentainer_tui.text import clean, counted, size
+from agentainer_tui.text import clean, counted
 
 # Letters of a value that are looked at for one line, and parts of a container for its preview.
 _LETTERS = 400
@@ -27,7 +27,7 @@ def draw(spot: Spot, glyphs: Glyphs) -> Line:
     if isinstance(value, Words):
         return (indent, *value.line) if spot.depth else value.line
     if isinstance(value, Rest):
-        more = f"{glyphs.ellipsis} {size(value.length)} more: y copies all of it, o opens it"
+        more = f"{glyphs.ellipsis} {value.length:,} characters more: y copies all of it, o opens it"
         return (indent, (more, "muted"))
     sign = "  " if spot.is_open is None else f"{glyphs.unfolded if spot.is_open else glyphs.folded} "
     # Marks stand in one column at the left, where an eye that looks for changes goes down.
@@ -70,7 +70,7 @@ def _value(value: Any, is_open: bool | None, glyphs: Glyphs, ink: str = "") -> L
 def _text(value: str, is_open: bool | None, glyphs: Glyphs, ink: str) -> Line:
     if is_open:
         lines = value.count("\n", 0, 1_000_000) + 1
-        return ((f"text, {counted(lines, 'line')}, {size(len(value))}", "muted"),)
+        return ((f"text, {counted(lines, 'line')}, {len(value):,} characters", "muted"),)
     shown = f'"{clean(value, limit=_LETTERS)}' + ('"' if len(value) <= _LETTERS else "")
     return ((shown, ink or "text"),)
 

@@ -33,7 +33,7 @@ def written(entries: Iterable[Entry]) -> Iterator[str]:
         if entry.head is not None:
             yield plain_text(entry.head).rstrip() + "\n"
         elif entry.label:
-            yield f"\n{entry.label}\n"
+            yield f"{entry.label}\n"
         if isinstance(value, Delta):
             yield from _differences(value, "")
         else:

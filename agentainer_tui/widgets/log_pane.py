@@ -277,7 +277,7 @@ class LogPane(Vertical):
         if not everything and ends is not None and texts and view.times == "off" and not view.origins:
             texts[-1] = texts[-1][: ends[1][1]]
             texts[0] = texts[0][ends[0][1] :]
-        where = copy(self.app, "\n".join(texts))
+        where = copy(self.app, "\n".join(texts), otherwise="E writes a file")
         self._tell(f"{counted(len(texts), 'line')} copied {where}.")
         view.selected.clear()
         view.changed()

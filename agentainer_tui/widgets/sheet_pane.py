@@ -26,6 +26,7 @@ from engine.errors import UsageError
 # Seconds between two publications of what a search found; while typing before it begins; and for the keys
 # between two of its steps, which otherwise keep the interpreter for themselves.
 _PACE, _REST, _BREATH = 0.1, 0.12, 0.003
+_OTHERWISE = "o opens it in a pager"
 
 
 class SheetPane(Vertical):
@@ -222,7 +223,7 @@ class SheetPane(Vertical):
         selected = self.screen.get_selected_text()
         text = selected if selected else await asyncio.to_thread(copied, spot.entry)
         self.screen.clear_selection()
-        where = copy(self.app, text)
+        where = copy(self.app, text, otherwise=_OTHERWISE)
         lines = text.count("\n") + 1
         what = f"{counted(lines, 'line')}" if lines > 1 else f"{_cut(clean(text, limit=200), 40)!r}"
         self._tell(f"{what} copied {where}.")
@@ -233,7 +234,7 @@ class SheetPane(Vertical):
         if not path:
             self._tell("There is no JSONPath to this row.")
             return
-        where = copy(self.app, path)
+        where = copy(self.app, path, otherwise=_OTHERWISE)
         self._tell(f"{_end_of(path, 60)} copied {where}.")
 
     @work(exclusive=True, group="open", exit_on_error=False)

@@ -110,7 +110,7 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What goes to the clipboard."""
     found: list[str] = []
 
-    def copy(app: Any, text: str) -> str:
+    def copy(app: Any, text: str, otherwise: str = "") -> str:
         found.append(text)
         return "to the clipboard"
 

@@ -8,9 +8,12 @@ from agentainer_tui.commands.console import err, out, print_json
 from agentainer_tui.commands.invocation import settings_of
 from agentainer_tui.key_file import KeyTable, keys_file, read_keys
 from agentainer_tui.key_names import shown_key
-from agentainer_tui.keymap import SCOPES, Key, key_text
+from agentainer_tui.keymap import KEYS, SCOPES, Key, key_text
 from agentainer_tui.text import fit
 from engine.errors import DocumentError
+
+_ID_WIDTH = max(len(key.id) for key in KEYS)
+_KEY_WIDTH = 14
 
 
 def keys(options: Namespace) -> int:
@@ -34,9 +37,9 @@ def keys(options: Namespace) -> int:
 
 def _print(key: Key, *, changed: bool) -> None:
     mark = "*" if changed else " "
-    written = fit(key_text(key), 14)
+    written = fit(key_text(key), max(_KEY_WIDTH, len(key_text(key))))
     painted = out.paint(written, "accent") if changed else written
-    out.write(f"{mark} {fit(key.id, 18)} {painted} {key.help}\n")
+    out.write(f"{mark} {fit(key.id, _ID_WIDTH)} {painted} {key.help}\n")
 
 
 def _entry(key: Key, table: KeyTable) -> dict[str, object]:

@@ -16,7 +16,7 @@ def test_keys_lists_every_action_with_its_present_keys(
 
     assert main(["keys", "--home", str(tmp_path)]) == 2
     printed = capsys.readouterr()
-    lines = {line[2:].split()[0]: line for line in printed.out.splitlines() if line[1:2] == " "}
+    lines = {line[2:].split()[0]: line for line in printed.out.splitlines() if line[:2] in ("  ", "* ")}
     assert set(lines) == {key.id for key in KEYS}
     assert lines["list.up"].startswith("* list.up")
     assert lines["home.run"].startswith("  home.run"), "? is taken: nothing changes"

@@ -13,7 +13,7 @@ from textual.message import Message
 
 from agentainer_tui.estimate import NOTHING_USUAL, Forecast, SteadyEnd, Usual, forecast
 from agentainer_tui.keymap import bindings
-from agentainer_tui.lanes import Lanes, lay_out
+from agentainer_tui.lanes import NODE, Lanes, lay_out
 from agentainer_tui.loads import Meter
 from agentainer_tui.step_rows import (
     FoldedKey,
@@ -252,7 +252,9 @@ class StepList(FoldingList, inherit_bindings=False):
         lanes, place = self._lanes, self.place_of(key)
         if lanes is None or place is None or place >= len(lanes.rows):
             return False
-        for bus in {cell.bus for cell in lanes.rows[place] if cell.directions and cell.bus >= 0}:
+        # The step's own place is a cell too, but of no bus: a run of one step has none at all.
+        lines = [cell for cell in lanes.rows[place] if cell.directions and not cell.directions & NODE]
+        for bus in {cell.bus for cell in lines if cell.bus >= 0}:
             if bus not in self._inks:
                 self._inks[bus] = step_drawing.bus_ink(view, self.forecast, lanes.buses[bus])
             if self._inks[bus] != old_inks.get(bus, self._inks[bus]):

@@ -17,6 +17,7 @@ from textual.widgets import Button, OptionList, Static
 from agentainer_tui.client import Preview, RetryScope, WorkflowEntry
 from agentainer_tui.edit_words import diff_lines
 from agentainer_tui.excerpts import problem_lines
+from agentainer_tui.feed import Changes
 from agentainer_tui.flows.editing import open_editor
 from agentainer_tui.inspector.entries import Line
 from agentainer_tui.keymap import bindings
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 Submit = Callable[[RetryScope, str, Mapping[str, Any]], Awaitable[str]]
 _DIFF_LINES = 4
-_LOWEST = 8
+_LOWEST, _USUAL_WIDTH = 8, 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class RetryDialog(Dialog[str]):
         scope.focus()
         self.query_one("#problems").display = False
         self.query_one("#box").border_subtitle = "e edits the file · p params · esc closes"
+        self.app.changes.subscribe(self, self._saved)
         # As high as its steps need, from the beginning, so that nothing moves.
         self.query_one("#preview").styles.height = max(_LOWEST, len(self._run.steps) + 2)
 
@@ -139,6 +141,10 @@ class RetryDialog(Dialog[str]):
     @on(OptionList.OptionHighlighted)
     def _other_scope(self) -> None:
         self._look()
+
+    def _saved(self, changes: Changes) -> None:
+        if changes.workflows and self._mode.name == "edited" and self.is_current:
+            self._look()
 
     @on(RowList.Moved, "#fates")
     def _other_step(self, event: RowList.Moved) -> None:
@@ -158,18 +164,18 @@ class RetryDialog(Dialog[str]):
             preview = await self.app.client.preview_retry(self._run.id, scope, params=params)
         except DocumentError as error:
             file = await self.app.client.run_file(self._run.id)
-            self._refuse("The file has errors: e opens it there.", ())
+            self._refuse("The file has errors: e opens it there.")
             self._show_problems(
                 problem_lines(file.problems or error.problems, file.excerpts, self._room, self.app.glyphs)
             )
         except AgentainerError as error:
-            self._refuse(str(error), ())
+            self._refuse(str(error))
         else:
             self._show(preview)
 
     @property
     def _room(self) -> int:
-        return max(20, self.query_one("#preview").size.width - 2)
+        return (self.query_one("#preview").size.width or _USUAL_WIDTH) - 2
 
     def _show(self, preview: Preview) -> None:
         self._preview = preview
@@ -199,12 +205,13 @@ class RetryDialog(Dialog[str]):
         problems.display = True
         problems.set_lines([*lines] or [line("The file cannot be read.", "error")])
 
-    def _refuse(self, why: str, changes: Iterable[str]) -> None:
+    def _refuse(self, why: str) -> None:
         """Nothing can be started like this."""
         self._preview = None
         self.query_one("#effect", Static).update(plain(why, "$warning"))
         self.query_one("#start", Button).disabled = True
-        self._show_changes(list(changes))
+        self.query_one("#fates", FateList).fade()
+        self._show_changes([])
 
     # -- what is done ---------------------------------------------------------------------------------
 
@@ -221,7 +228,7 @@ class RetryDialog(Dialog[str]):
         try:
             run_id = await self._submit(scope, digest, params)
         except AgentainerError as error:
-            self._refuse(str(error), ())
+            self._refuse(str(error))
             return
         self.dismiss(run_id)
 

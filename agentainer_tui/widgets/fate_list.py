@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from agentainer_tui.lanes import BUNDLE, NODE, LaneCell, LaneNode, Lanes, lay_out
-from agentainer_tui.looks import FATES, UNKNOWN
+from agentainer_tui.looks import FATES, UNKNOWN, Look
 from agentainer_tui.step_rows import dependencies_first
 from agentainer_tui.text import duration
 from agentainer_tui.widgets.ink import Row
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WORD = max(len(look.word) for look in FATES.values())
 _TOOK = 7
+_NOTHING = Look("○", "o", "", "faint")
 # Columns of lanes, at most.
 _LANES = 5
 
@@ -33,9 +34,11 @@ class FateList(RowList):
         self._fates: Mapping[str, StepFate] = {}
         self._worked: Mapping[str, float] = {}
         self._lanes = Lanes()
+        self._stale = False
 
     def show(self, preview: Preview) -> None:
         """Take a preview."""
+        self._stale = False
         steps = dependencies_first(preview.steps)
         self._fates = {step.id: step for step in steps}
         self._worked = preview.worked
@@ -45,6 +48,11 @@ class FateList(RowList):
             self.refresh()
         else:
             self.set_keys(keys)
+
+    def fade(self) -> None:
+        """What is shown does not hold any more; the steps can still be chosen from."""
+        self._stale = True
+        self.refresh()
 
     def draw_header(self, width: int) -> Row:
         """What the columns are."""
@@ -57,8 +65,8 @@ class FateList(RowList):
     def draw_row(self, place: int, width: int) -> Row:
         """The step at `place`."""
         step = self._fates[str(self.keys[place])]
-        look = FATES.get(step.fate, UNKNOWN)
-        ink, muted = self.ink(look.ink), self.ink("muted")
+        look = _NOTHING if self._stale else FATES.get(step.fate, UNKNOWN)
+        ink, muted = self.ink(look.ink), self.ink("faint" if self._stale else "muted")
         row = self.mark(place).gap()
         cells = self._lanes.rows[place]
         for cell in cells:
@@ -69,13 +77,16 @@ class FateList(RowList):
             else:
                 row.gap()
         row.gap(self._lanes.width - len(cells) + 1).cell(look.word, _WORD, ink).gap()
-        row.cell(step.name, self._name_width(width), self.ink("text" if step.fate.runs else "muted")).gap()
-        row.cell(duration(self._worked.get(step.id)), _TOOK, muted, right=True).gap(2)
+        name = muted if self._stale or not step.fate.runs else self.ink("text")
+        row.cell(step.name, self._name_width(width), name)
+        if self._stale:
+            return row
+        row.gap().cell(duration(self._worked.get(step.id)), _TOOK, muted, right=True).gap(2)
         return row.cell(step.why, max(0, width - row.width - 1), muted)
 
     def _lane_ink(self, cell: LaneCell) -> str:
         """A lane is lit where what runs again makes others run again."""
-        if cell.bus == BUNDLE:
+        if cell.bus == BUNDLE or self._stale:
             return "faint"
         bus = self._lanes.buses[cell.bus]
         return "running" if any(self._fates[str(key)].fate.runs for key in bus.sources) else "faint"

@@ -241,6 +241,13 @@ async def test_a_scope_that_makes_no_sense_is_said_and_starts_nothing() -> None:
         assert isinstance(app.screen, RetryDialog)
         assert app.screen.query_one("#start").disabled
         assert commands(client) == []
+        client.outlook = outlook
+        await pilot.press("down")
+        await until_seen(pilot, "because tell")
+        client.outlook = lambda scope: UsageError("nothing failed in run bad0bad0bad0")
+        await pilot.press("up")
+        await until_seen(pilot, "nothing failed in run")
+        assert "because" not in on_screen(app), "what does not hold any more is not said any more"
 
 
 async def test_what_the_engine_refuses_is_said_in_the_dialog() -> None:

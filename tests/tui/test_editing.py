@@ -205,6 +205,22 @@ async def test_errors_of_the_edited_file_are_shown_with_their_line_and_e_goes_ba
         assert len(editor.called) == 2
 
 
+async def test_a_save_from_elsewhere_renews_the_preview_of_the_edited_file() -> None:
+    client = FakeClient([HELLO], [failed()])
+    client.outlook = lambda scope: Preview((fate("send", "rerun", "first look"),), digest="v1")
+    async with dashboard(client) as (app, pilot):
+        app.open_run(RUN)
+        await until_seen(pilot, "send")
+        await pilot.press("R", "up")
+        await until_seen(pilot, "--edited")
+        await until_seen(pilot, "first look")
+        client.outlook = lambda scope: Preview((fate("send", "rerun", "second look"),), digest="v2")
+        client.save(replace(HELLO, digest="v2"))
+        await until_seen(pilot, "second look")
+        await pilot.press("enter")
+        await until(pilot, lambda: client.digest == "v2")
+
+
 async def test_a_run_in_progress_is_told_how_to_go_on_after_an_edit(editor: Editor) -> None:
     client = FakeClient([at(editor, COUNT)], [counting()])
     client.file = RunFile(str(editor.file), digest="new")

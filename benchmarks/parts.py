@@ -53,7 +53,7 @@ PARTS = {
     ),
     "busy": Part("dashboard during a busy run", "dashboard_busy:dashboard_busy_figures", 90.0),
     "log": Part("log of the dashboard", "dashboard_log:dashboard_log_figures"),
-    "large": Part("large runs in the dashboard", "dashboard_large:dashboard_large_figures"),
+    "run": Part("screen of a run", "dashboard_run:dashboard_run_figures"),
     "lists": Part("history and metrics in the dashboard", "dashboard_lists:dashboard_list_figures", 180.0),
     "travel": Part(
         "time travel in a run of 100,000 events", "dashboard_travel:dashboard_travel_figures", 120.0

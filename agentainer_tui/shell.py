@@ -18,7 +18,7 @@ from agentainer_tui.copying import copy
 from agentainer_tui.key_file import KeyTable
 from agentainer_tui.key_names import shown_key
 from agentainer_tui.keymap import bindings
-from agentainer_tui.looks import Glyphs, choose_glyphs
+from agentainer_tui.looks import ASCII, Glyphs, choose_glyphs
 from agentainer_tui.preferences import Preferences
 from agentainer_tui.text import clean_lines
 from agentainer_tui.theme import DARK, MONO, OUR_THEMES, Palette
@@ -65,6 +65,11 @@ class ShellApp(App[int]):
             return MONO.name
         wanted = self._chosen_theme or self.preferences.theme
         return wanted if wanted in self.available_themes else DARK.name
+
+    @property
+    def chart_glyphs(self) -> Glyphs:
+        """The signs of what is told apart by colour: letters of its own for each, where there are none."""
+        return ASCII if self.no_color else self.glyphs
 
     @property
     def palette(self) -> Palette:

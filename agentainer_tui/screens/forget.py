@@ -53,13 +53,14 @@ class ForgetDialog(Dialog[tuple[str, ...]]):
 
     def _summary(self) -> str:
         total = sum(self._sizes.get(row.id, 0) for row in self._rows)
-        freed = f" and {size(total)} of logs and artifacts" if total else " with their logs and artifacts"
+        freed = f" with {size(total)} of logs and artifacts" if total else " with logs and artifacts"
         left = (
             f" {counted(self._left_out, 'marked run')} in progress or part of another stay."
             if self._left_out
             else ""
         )
-        return f"These runs{freed} go for good, out of history and figures.{left}"
+        runs = "This run goes" if len(self._rows) == 1 else "These runs go"
+        return f"{runs} for good, out of history and figures,{freed}.{left}"
 
     @on(Button.Pressed, "#close")
     def _close(self) -> None:

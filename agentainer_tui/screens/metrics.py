@@ -140,7 +140,7 @@ class MetricsScreen(AreaScreen):
                 metrics_page.page(
                     figures,
                     width=width,
-                    glyphs=self.app.glyphs,
+                    glyphs=self.app.chart_glyphs,
                     now=self.now(),
                     detailed=workflow in known.detailed,
                 )

@@ -132,7 +132,7 @@ class ProfileScreen(AreaScreen):
         if found is None:
             return
         self.query_one("#what", Static).update(self._title(found))
-        width, glyphs = max(30, self.page.inner_width - 2), self.app.glyphs
+        width, glyphs = max(30, self.page.inner_width - 2), self.app.chart_glyphs
         draw = {"overview": overview, "critical path": path_lines, "steps": step_lines}.get(self._tab)
         if draw is not None:
             self.page.set_lines(draw(found, width, glyphs))
@@ -152,8 +152,8 @@ class ProfileScreen(AreaScreen):
         view = self.query_one("#samples", ChartView)
         attempt = self.tasks.attempt
         width, height = max(30, view.inner_width - 2), max(8, view.size.height)
-        lines: list[Line] = [legend(self.app.glyphs)] if attempt is not None else []
-        view.set_lines([*lines, *sample_lines(attempt, width, height - 1, self.app.glyphs)])
+        lines: list[Line] = [legend(self.app.chart_glyphs)] if attempt is not None else []
+        view.set_lines([*lines, *sample_lines(attempt, width, height - 1, self.app.chart_glyphs)])
 
     def on_resize(self) -> None:
         """Charts are drawn for their width; what that is, is known after the layout."""

@@ -180,6 +180,10 @@ class ListFilter(Horizontal):
         if not self.query_one(Input).value:
             self.remove_class("-open")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Regular expressions only where the owner can look for them."""
+        return self._can_regex if action == "regex" else True
+
     def action_regex(self) -> None:
         """Read what is typed as a regular expression, or as text."""
         self._regex = self._can_regex and not self._regex

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from agentainer_tui.looks import LOOKS, UNKNOWN
+from agentainer_tui.looks import LOOKS, UNKNOWN, Glyphs
 from agentainer_tui.profile_page import phase_bar
 from agentainer_tui.profile_words import exact, place_words
 from agentainer_tui.text import size
@@ -55,6 +55,12 @@ class TaskList(RowList):
         """The attempt under the cursor."""
         return self._attempts.get(self.key) if isinstance(self.key, TaskKey) else None
 
+    @property
+    def _signs(self) -> Glyphs:
+        app: Any = self.app
+        glyphs: Glyphs = app.chart_glyphs
+        return glyphs
+
     def draw_header(self, width: int) -> Row:
         """The names of the columns."""
         muted, (name, bar, memory) = self.ink("muted"), _rooms(width)
@@ -82,7 +88,7 @@ class TaskList(RowList):
             row.cell(size(peak) if peak else "", memory, self.ink("muted"), right=True)
         row.gap(2)
         share = (attempt.end - attempt.begin) / self._longest if self._longest > 0 else 0.0
-        drawn = phase_bar(attempt.parts, sum(attempt.parts.values()), round(room * share), self.glyphs)
+        drawn = phase_bar(attempt.parts, sum(attempt.parts.values()), round(room * share), self._signs)
         for text, ink in drawn:
             row.put(text, self.ink(ink))
         warm = "warm" if attempt.warm else ""

@@ -162,3 +162,12 @@ async def test_it_fits_every_terminal(size: tuple[int, int]) -> None:
         await pilot.press("G", "pagedown", "g")
         await pilot.resize_terminal(100, 30)
         await until_seen(pilot, "median durat")
+
+
+async def test_without_colours_outcomes_are_told_apart_by_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with dashboard(client(), size=(200, 60), now=NOW) as (app, pilot):
+        await opened(pilot, app)
+        await until_seen(pilot, "+ completed")
+        chart = on_screen(app).split("Runs a day")[1].split("Success")[0]
+        assert "+" in chart and "x" in chart and "█" not in chart

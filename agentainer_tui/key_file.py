@@ -27,6 +27,8 @@ from engine.settings import Settings
 NAME = "keys.toml"
 # A file of keys is small; what is larger is something else.
 _LARGEST = 1 << 20
+# Names have one dot; what is nested deeper is told as it stands.
+_DEEPEST = 4
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _refuse_clashes(changed: dict[str, str]) -> Iterator[tuple[str, str]]:
 def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """`home.run` whether it is written in quotes, with a dot, or below a heading."""
     for name, value in document.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and prefix.count(".") < _DEEPEST:
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value

@@ -122,6 +122,14 @@ def test_names_that_would_steer_a_terminal_are_told_harmlessly() -> None:
     assert "\x1b" not in told(table)[0]
 
 
+def test_names_without_end_are_told_like_any_other() -> None:
+    table = parsed(".".join(["a"] * 5_000) + ' = "u"')
+
+    assert len(table.problems) == 1
+    assert len(told(table)[0]) < 400
+    assert table.changed == {}
+
+
 def test_the_file_is_looked_for_beside_the_history_then_in_the_users_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

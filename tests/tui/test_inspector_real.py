@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -154,6 +155,9 @@ async def test_a_kept_agent_is_described_and_one_that_was_removed_is_not(told: A
     assert readings.agent.facts["state"]["status"] == "exited"
     entries = agent_entries(view, step, None, readings.agent, UNICODE)
     assert "directory" in str(entries[-1].value)
+    async with asyncio.timeout(20):  # the run is over in the history a moment before its engine lets go of it
+        while not await client.kept_agents(view.id):
+            await asyncio.sleep(0.02)
     assert await client.cleanup([step.attempts[-1].agent])
     assert await client.describe_agent(step.attempts[-1].agent) is None
 

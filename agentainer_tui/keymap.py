@@ -310,7 +310,7 @@ KEYS: tuple[Key, ...] = (
     *(Key("app", area.name, area.key, f"area('{area.name}')", area.label, area.help) for area in AREAS),
     Key("app", "next_pane", "tab", "app.focus_next", "Next pane", "To the next pane (shift+tab: before)"),
     Key("app", "failure", "exclamation_mark", "failure", "Failure",
-        "To the newest failure: why, its last lines, what changed", False, True, "!"),
+        "Why it failed: the newest failure, else the run in sight", False, True, "!"),
     Key("app", "jump", "backslash", "jump", "Jump", "Show a letter on every pane and tab; it leads there"),
     Key("app", "copy_command", "Y", "copy_command", "Copy command",
         "Copy the command line of the last action", weak=True),

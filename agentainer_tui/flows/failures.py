@@ -22,8 +22,10 @@ _DEPTH = 10
 
 
 async def show_newest(app: DashboardApp) -> None:
-    """Show the newest failure that nobody has looked at, else the newest that is known."""
-    found = app.feed.failures.newest or await _newest_of_history(app)
+    """Show the newest failure that nobody has looked at; else that of the run in sight, else the newest."""
+    known = app.feed.failures
+    found = known.unseen[0] if known.unseen else await _in_sight(app)
+    found = found or known.newest or await _newest_of_history(app)
     if found is None:
         app.tell("Nothing has failed.")
     else:
@@ -40,6 +42,16 @@ def show(app: DashboardApp, failure: Failure) -> None:
     app.clear_notifications()  # what they told is on the screen from here on
     app.open_run(failure.run_id, failure.step_id)
     app.push_screen(FailureScreen(failure, app.feed, now=app.now))
+
+
+async def _in_sight(app: DashboardApp) -> Failure | None:
+    """The failure of the run that is shown or selected: of the selected step, else the latest."""
+    from agentainer_tui.screens.area import AreaScreen
+
+    run_id, step_id = app.screen.in_sight() if isinstance(app.screen, AreaScreen) else ("", "")
+    found = failures_of(await app.view_of(run_id)) if run_id else []
+    here = next((failure for failure in found if failure.step_id == step_id), None)
+    return here or (found[0] if found else None)
 
 
 async def _newest_of_history(app: DashboardApp) -> Failure | None:

@@ -264,6 +264,11 @@ class AgentsScreen(AreaScreen):
             return row is not None
         return True
 
+    def in_sight(self) -> tuple[str, str]:
+        """The run and step that the selected agent serves."""
+        row = self.agents.row
+        return (row.run_id, row.step_id) if row is not None and row.section == KEPT else ("", "")
+
     def twin(self, action: str) -> str:
         """The command line of an action on what is selected."""
         row, twins = self.agents.row, self.app.twins

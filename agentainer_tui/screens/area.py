@@ -49,6 +49,10 @@ class AreaScreen(Screen[None]):
         """Where this is, from the outside in."""
         raise NotImplementedError
 
+    def in_sight(self) -> tuple[str, str]:
+        """The run that is shown or selected, and the step of it; "" for none."""
+        return "", ""
+
     def twin(self, action: str) -> str:
         """The command line that does what an action of this screen would do now; empty if there is none."""
         return ""

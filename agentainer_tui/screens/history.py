@@ -243,6 +243,11 @@ class HistoryScreen(AreaScreen):
             self._offered = offered
             self.refresh_bindings()
 
+    def in_sight(self) -> tuple[str, str]:
+        """The selected run."""
+        row = self.history.row
+        return row.run.id if row is not None else "", ""
+
     def twin(self, action: str) -> str:
         """The command line of an action on the selected run."""
         row = self.history.row

@@ -225,6 +225,11 @@ class HomeScreen(AreaScreen):
         entry = self.workflows.entry
         return self.feed.last_runs().get(entry.name) if entry is not None else None
 
+    def in_sight(self) -> tuple[str, str]:
+        """The selected run."""
+        run = self._selected_run()
+        return run.id if run is not None else "", ""
+
     def twin(self, action: str) -> str:
         """The command line of an action on what is selected."""
         twins, run, entry = self.app.twins, self._selected_run(), self.workflows.entry

@@ -223,6 +223,11 @@ class RunScreen(Watching):
 
     # -- actions --------------------------------------------------------------------------------------
 
+    def in_sight(self) -> tuple[str, str]:
+        """This run, and the selected step."""
+        step, _ = self.steps.selected()
+        return self.run_id, step.id if step is not None else ""
+
     def twin(self, action: str) -> str:
         """The command line of an action on this run."""
         step, item = self.steps.selected()

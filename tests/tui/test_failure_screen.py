@@ -190,6 +190,16 @@ async def test_without_failures_the_key_says_so_and_before_the_app_ones_are_foun
         assert "try 2 of 2" in on_screen(app)
 
 
+async def test_without_news_the_key_tells_of_the_run_in_sight() -> None:
+    old = bad("01d001d001d0", 100)
+    async with dashboard(FakeClient([COUNT, HELLO], [old, failed()])) as (app, pilot):
+        app.open_run("01d001d001d0", "map")
+        await until(pilot, lambda: run_screen(app).steps.key == ("map", None))
+        await pilot.press("exclamation_mark")
+        await until_seen(pilot, "9 of 9 items failed")
+        assert cockpit(app).failure.run_id == "01d001d001d0", "and not of the newest"
+
+
 async def test_who_has_looked_at_the_run_has_seen_its_failures() -> None:
     client = FakeClient([COUNT])
     async with dashboard(client) as (app, pilot):

@@ -8,6 +8,7 @@ from agentainer_tui.log_source import LogLine
 from agentainer_tui.step_rows import GridKey, RowKey
 from agentainer_tui.widgets.steps_pane import StepsPane
 from engine.agents.backend import Sample
+from engine.events import EventType
 from tests.tui.driving import dashboard, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import FakeClient
 from tests.tui.scenes import COUNT, HELLO, counting, failed
@@ -418,3 +419,18 @@ async def test_the_critical_path_is_marked_where_there_is_another_one() -> None:
             "a  ",
             "long",
         ]
+
+
+async def test_a_run_of_one_step_takes_news_that_are_not_of_the_step() -> None:
+    client = FakeClient([HELLO])
+    async with dashboard(client) as (app, pilot):
+        story = Story("f" * 12).create([node("hi", name="Say hello")], workflow="hello").start()
+        client.tell(story.step_start("hi").attempt("hi"))
+        await until(pilot, lambda: app.feed.rows)
+        app.open_run("f" * 12)
+        await until_seen(pilot, "Say hello")
+        story.say(EventType.WARNING, message="something to know")
+        client.tell(story)
+        await until(pilot, lambda: (view := run_screen(app).view) is not None and view.warnings)
+        await pilot.pause()
+        assert "Say hello" in on_screen(app)

@@ -208,6 +208,8 @@ class HomeScreen(AreaScreen):
         last = self.feed.last_runs().get(entry.name) if entry is not None else None
         if last is not None:
             self.app.open_run(last.id)
+        elif entry is not None and not entry.runnable:
+            self.app.tell("This file cannot be run yet: e edits it where the error is.")
         elif entry is not None:
             self.action_run_workflow()
         else:

@@ -267,7 +267,7 @@ def test_spans_that_overlap_count_once() -> None:
     assert covered([]) == 0
 
 
-@settings(thorough, max_examples=EXAMPLES or 200)
+@settings(thorough, max_examples=EXAMPLES or 120)
 @given(document=rw.documents(), seed=st.integers(0, 2**32))
 def test_a_preview_says_what_the_retry_then_does_whatever_was_edited(document: rw.Step, seed: int) -> None:
     rng = random.Random(seed)

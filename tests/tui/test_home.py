@@ -30,6 +30,15 @@ async def test_the_header_says_where_agents_run_and_what_is_missing() -> None:
         await until_seen(pilot, "local processes · Redis 7.0 of our own")
 
 
+async def test_enter_on_a_file_that_cannot_be_loaded_says_what_to_do_and_runs_nothing() -> None:
+    client = FakeClient([BROKEN])
+    async with dashboard(client) as (_, pilot):
+        await until_seen(pilot, "cannot load")
+        await pilot.press("enter")
+        await until_seen(pilot, "This file cannot be run yet")
+        assert not [call for call in client.calls if call[0] == "run"]
+
+
 async def test_an_empty_directory_says_what_to_do() -> None:
     async with dashboard(FakeClient()) as (_, pilot):
         await until_seen(pilot, "No workflows here yet.")

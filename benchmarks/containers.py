@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,37 @@ NETWORK = "agentainer-network"
 ALONE = {"network": "none", "redis_access": "none"}
 SHARED = {"network": "run"}
 POOL = {"warm_up": True}
+# What `docker run` does beside it: in our network, or in the one that Docker has anyway.
+SAME, BRIDGE = "same network", "bridge"
 
 Document = dict[str, Any]
+Target = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Way:
+    """A way to run the steps of a job.
+
+    Attributes:
+        name: what the name of the job is followed by.
+        options: what its steps have beyond the plain ones.
+        floor: which `docker run` it is compared with.
+        chain, fan: of both jobs, the ratio and the seconds that it should not exceed.
+    """
+
+    name: str
+    options: Document
+    floor: str
+    chain: Target
+    fan: Target
+
+
+WAYS = (
+    Way("", {}, SAME, chain=(0.95, None), fan=(0.95, None)),
+    Way(", network: run", SHARED, SAME, chain=(0.55, 4.5), fan=(None, 6.0)),
+    Way(", network: none", ALONE, BRIDGE, chain=(0.55, None), fan=(None, None)),
+    Way(", pooled", {"pool": "warm"}, SAME, chain=(None, 1.5), fan=(None, 1.5)),
+)
 
 
 def steps(image: str, count: int, kind: str = "sequential", **more: Any) -> list[Document]:
@@ -54,29 +83,39 @@ def container_figures(image: str) -> Iterator[Figure]:
 
 
 def _whole_jobs(image: str) -> Iterator[Figure]:
-    """From command to exit, against `docker run` from a shell."""
-    same = f"docker run --rm --network {NETWORK} {image} true"
-    bare = f"docker run --rm {image} true"
-    chain = "for i in $(seq {count}); do {once}; done"
-    fan = "seq {count} | xargs -P {at_once} -I% {once}"
-    pools = {"warm": POOL}
+    """From command to exit, against `docker run` from a shell; all ways to do a job take turns."""
     with tempfile.TemporaryDirectory() as directory:
-        for name, count, kind, more, once, target, limit in (
-            ("one container step", 1, "sequential", {}, same, None, 0.8),
-            ("chain of 20", CHAIN, "sequential", {}, same, 0.95, None),
-            ("fan-out of 50", FAN, "parallel", {}, same, 0.95, None),
-            ("chain of 20, network: run", CHAIN, "sequential", SHARED, same, 0.55, 4.5),
-            ("fan-out of 50, network: run", FAN, "parallel", SHARED, same, None, 6.0),
-            ("chain of 20, network: none", CHAIN, "sequential", ALONE, bare, 0.55, None),
-            ("fan-out of 50, network: none", FAN, "parallel", ALONE, bare, None, None),
-            ("chain of 20, pooled", CHAIN, "sequential", {"pool": "warm"}, same, None, 1.5),
-            ("fan-out of 50, pooled", FAN, "parallel", {"pool": "warm"}, same, None, 1.5),
-        ):
-            text = document(steps(image, count, kind, **more), pools=pools)
-            shell = (chain if kind == "sequential" else fan).format(count=count, at_once=AT_ONCE, once=once)
-            value, floor = interleaved(_command(Path(directory), text), ["sh", "-c", shell])
-            where = "bridge" if once == bare else "same network"
-            yield Figure(name, value, f"docker run, {where}", floor, target=target, limit=limit)
+        place = Path(directory)
+        yield from _job(place, image, "one container step", 1, "sequential", {WAYS[0]: (None, 0.8)})
+        chains, fans = {way: way.chain for way in WAYS}, {way: way.fan for way in WAYS}
+        yield from _job(place, image, f"chain of {CHAIN}", CHAIN, "sequential", chains)
+        yield from _job(place, image, f"fan-out of {FAN}", FAN, "parallel", fans)
+
+
+def _job(
+    directory: Path, image: str, name: str, count: int, kind: str, targets: Mapping[Way, Target]
+) -> Iterator[Figure]:
+    commands = [
+        _command(directory, document(steps(image, count, kind, **way.options), pools={"warm": POOL}))
+        for way in targets
+    ]
+    floors = {way.floor: _docker_run(image, way.floor, count, kind) for way in targets}
+    seconds = interleaved(*commands, *floors.values())
+    taken = dict(zip(floors, seconds[len(commands) :], strict=True))
+    for (way, (target, limit)), value in zip(targets.items(), seconds, strict=False):
+        floor = taken[way.floor]
+        yield Figure(
+            f"{name}{way.name}", value, f"docker run, {way.floor}", floor, target=target, limit=limit
+        )
+
+
+def _docker_run(image: str, network: str, count: int, kind: str) -> list[str]:
+    """The same number of containers from a shell."""
+    where = f"--network {NETWORK} " if network == SAME else ""
+    once = f"docker run --rm {where}{image} true"
+    chain = f"for i in $(seq {count}); do {once}; done"
+    fan = f"seq {count} | xargs -P {AT_ONCE} -I% {once}"
+    return ["sh", "-c", chain if kind == "sequential" else fan]
 
 
 def _command(directory: Path, text: Document) -> list[str]:

@@ -78,16 +78,16 @@ class Figure:
 HEADER = f"{'what':<46} {'median':>10} {'':<7} {'floor':<36} {'median':>10} {'ratio':>8}  target"
 
 
-def interleaved(ours: Sequence[str], floor: Sequence[str], *, passes: int = 3) -> tuple[float, float]:
-    """Median seconds of `passes` runs of each command, in turns so that a drift of the machine hits both."""
-    timings: tuple[list[float], list[float]] = ([], [])
-    run(ours)  # once without looking: what it imports is compiled then, as an installed program is
+def interleaved(*commands: Sequence[str], passes: int = 3) -> tuple[float, ...]:
+    """Median seconds of `passes` runs of each command, in turns so that a drift of the machine hits all."""
+    timings: list[list[float]] = [[] for _ in commands]
+    run(commands[0])  # once without looking: what it imports is compiled then, as an installed program is
     for _ in range(passes):
-        for command, taken in zip((ours, floor), timings, strict=True):
+        for command, taken in zip(commands, timings, strict=True):
             start = time.perf_counter()
             run(command)
             taken.append(time.perf_counter() - start)
-    return statistics.median(timings[0]), statistics.median(timings[1])
+    return tuple(map(statistics.median, timings))
 
 
 def run(command: Sequence[str]) -> str:

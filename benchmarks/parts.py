@@ -47,7 +47,7 @@ PARTS = {
     "engine": Part("steps in memory, journalled; idle engine", "engine:engine_figures", 120.0),
     "journal": Part("events into SQLite", "journal:journal_figures"),
     "state": Part("Redis: start, completions, round trips", "state:state_figures"),
-    "history": Part("figures over 100,000 runs", "history:history_figures"),
+    "history": Part("figures over 100,000 runs", "history:history_figures", 90.0),
     "dashboard": Part(
         "dashboard on a terminal: start, idle", "dashboard_start:dashboard_start_figures", 120.0
     ),
@@ -58,7 +58,7 @@ PARTS = {
     "travel": Part(
         "time travel in a run of 100,000 events", "dashboard_travel:dashboard_travel_figures", 120.0
     ),
-    "containers": Part("steps in containers", "containers:busybox_figures", 240.0, docker=True),
+    "containers": Part("steps in containers", "containers:busybox_figures", 400.0, docker=True),
 }
 
 

@@ -80,6 +80,16 @@ class AreaScreen(Screen[None]):
             if active.binding.action.partition("(")[0] not in CHANGING
         }
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is seen. Textual takes the screen below for seen even where the one above covers it.
+
+        Then each message that reached that screen would have all of the one above drawn anew.
+        """
+        if not super().is_current:
+            return False
+        return self.app.screen is self or self.app.screen.styles.background.a < 1
+
     # -- life -----------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:

@@ -29,6 +29,7 @@ from agentainer_tui.widgets.step_list import RowKey
 from tests.tui.driving import dashboard, home, on_screen, run_screen, until, until_seen
 from tests.tui.fake_client import FACTS, FakeClient
 from tests.tui.scenes import COUNT, HELLO, counting, failed
+from tests.tui.story import Story, node
 from tests.tui.test_hostile_text import HOSTILE, assert_clean
 
 # -- help ---------------------------------------------------------------------------------------------
@@ -422,3 +423,32 @@ async def test_breadcrumbs_say_which_step_and_item_is_selected_and_lead_back_to_
         await until(pilot, lambda: run_screen(app).steps.has_focus)
         await pilot.click(Breadcrumbs, offset=(2, 0))
         await until(pilot, lambda: home(app))
+
+
+# -- painting -----------------------------------------------------------------------------------------
+
+
+async def test_what_a_screen_covers_is_not_drawn_and_what_a_dialog_lets_through_is() -> None:
+    story = Story().create([node("fetch"), node("join", "fetch")]).start()
+    client = FakeClient([HELLO], [story])
+    async with dashboard(client) as (app, pilot):
+        app.open_run(story.run_id)
+        await until_seen(pilot, "0/2 steps")
+        covered, shown = app.screen_stack[-2:]
+        assert shown.is_current and not covered.is_current
+        whole: list[bool] = []
+        paint = shown._compositor.render_full_update
+
+        def noted(simplify: bool = False) -> Any:
+            whole.append(simplify)
+            return paint(simplify)
+
+        shown._compositor.render_full_update = noted  # type: ignore[method-assign]
+        client.tell(story.run_step("fetch", 1.5))
+        await until_seen(pilot, "1/2 steps")
+        client.tell(story.run_step("join").finish())
+        await until_seen(pilot, "2/2 steps")
+        assert len(whole) <= 1, "only what changed is drawn"
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        assert shown.is_current and not covered.is_current

@@ -235,7 +235,7 @@ async def test_marked_runs_are_deleted_after_a_list_of_exactly_those() -> None:
         await pilot.press("D")
         await until(pilot, lambda: isinstance(top(app), ForgetDialog))
         await until_seen(pilot, "Delete 2 runs?")
-        await until_seen(pilot, "5.0 MiB of logs")
+        await until_seen(pilot, ", 5.0 MiB")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
         assert not client.deleted, "Cancel is what Enter means"

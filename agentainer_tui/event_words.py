@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentainer_tui.commands.narration import ending, narrate, where
 from agentainer_tui.looks import LOOKS
-from agentainer_tui.text import clean, duration
+from agentainer_tui.text import clean
 from agentainer_tui.views import RunView
 from engine.events import Event, EventType
 
@@ -35,8 +35,8 @@ def event_words(event: Event, view: RunView) -> str:
         case EventType.ATTEMPT_SAMPLED:
             return f"{who} {attempt} measured"
         case EventType.AGENT_REMOVED:
-            took = f" in {duration(data['took'])}" if data.get("took") is not None else ""
-            return f"agent {clean(data.get('agent', ''))} removed{took}"
+            whose = f"{who} {attempt} " if event.step_id else ""
+            return f"{whose}agent removed: {clean(data.get('agent', ''))}"
         case EventType.STEP_WAITING:
             return f"{who} {_WAITS.get(str(data.get('why')), 'waits')}"
         case EventType.ITEM_STARTED:

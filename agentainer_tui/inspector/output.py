@@ -19,7 +19,8 @@ def output_entries(run: RunView, step: StepView, item: ItemView | None, now: flo
     """The tab Output."""
     node = item if item is not None else step
     look = look_of(node)
-    words = look.word + (f", {reason_words(node.reason)}" if node.reason else "")
+    told = node.reason not in ("", "task_failed")  # that it failed is said already
+    words = look.word + (f", {reason_words(node.reason)}" if told else "")
     if node.waiting:
         words += f": {waiting_words(node.waiting, now)}"
     if node.cached_from is not None:

@@ -15,9 +15,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+# Seconds that a command which is interrupted has to clean up.
+_GRACE = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +100,26 @@ def run(command: Sequence[str]) -> str:
     Raises:
         RuntimeError: it failed; with the end of what it said.
     """
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         env=environment(),
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{command!r} ended with {done.returncode}: {done.stderr[-2000:]}")
-    return done.stdout
+    ) as process:
+        try:
+            said, complaints = process.communicate()
+        except BaseException:
+            # Its containers and servers go with it only if it may end by itself.
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=_GRACE)
+            process.kill()
+            raise
+    if process.returncode != 0:
+        raise RuntimeError(f"{command!r} ended with {process.returncode}: {complaints[-2000:]}")
+    return said
 
 
 @cache

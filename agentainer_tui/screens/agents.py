@@ -49,7 +49,6 @@ class AgentsScreen(AreaScreen):
 
     CSS_PATH = "agents.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("agents")]
-    SCOPES = ("agents", "list", "filter", "text", "app")
     AUTO_FOCUS = "#agents"
     AREA: ClassVar[str] = AGENTS
 

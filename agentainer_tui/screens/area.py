@@ -30,7 +30,6 @@ class AreaScreen(Screen[None]):
     """Subclasses say which area they are of, what is in them, and where they are."""
 
     AREA: ClassVar[str]
-    SCOPES: ClassVar[tuple[str, ...]] = ("app",)
     app: DashboardApp
 
     def __init__(self, feed: Feed, *, now: Callable[[], float] = time.time) -> None:

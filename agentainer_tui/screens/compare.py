@@ -39,7 +39,6 @@ class CompareScreen(AreaScreen):
 
     CSS_PATH = "compare.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("compare")]
-    SCOPES = ("compare", "list", "tree", "app")
     AUTO_FOCUS = "#pairs"
     AREA: ClassVar[str] = RUN
 

@@ -56,7 +56,6 @@ class FailureScreen(AreaScreen):
 
     CSS_PATH = "failure.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("failure")]
-    SCOPES = ("failure", "list", "text", "app")
     AUTO_FOCUS = "#words"
     AREA: ClassVar[str] = RUN
 

@@ -46,7 +46,6 @@ class HistoryScreen(AreaScreen):
 
     CSS_PATH = "history.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("history")]
-    SCOPES = ("history", "list", "filter", "app")
     AUTO_FOCUS = "#history"
     AREA: ClassVar[str] = HISTORY
 

@@ -52,7 +52,6 @@ class HomeScreen(AreaScreen):
 
     CSS_PATH = "home.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("home")]
-    SCOPES = ("home", "list", "filter", "app")
     AUTO_FOCUS = "#workflows"
     AREA: ClassVar[str] = WORKFLOWS
 

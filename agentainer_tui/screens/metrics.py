@@ -57,7 +57,6 @@ class MetricsScreen(AreaScreen):
 
     CSS_PATH = "metrics.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("metrics")]
-    SCOPES = ("metrics", "list", "text", "app")
     AUTO_FOCUS = "#workflows"
     AREA: ClassVar[str] = METRICS
 

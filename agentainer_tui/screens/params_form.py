@@ -35,7 +35,6 @@ class ParamsForm(Dialog[str]):
 
     CSS_PATH = ["dialog.tcss", "params_form.tcss"]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("params")]
-    SCOPES = ("params", "dialog")
     app: DashboardApp
 
     def __init__(

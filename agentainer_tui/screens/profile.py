@@ -43,7 +43,6 @@ class ProfileScreen(AreaScreen):
 
     CSS_PATH = "profile.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("profile")]
-    SCOPES = ("profile", "list", "text", "app")
     AUTO_FOCUS = "#page"
     AREA: ClassVar[str] = RUN
 

@@ -88,7 +88,6 @@ class RetryDialog(Dialog[str]):
 
     CSS_PATH = ["dialog.tcss", "retry.tcss"]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("retry")]
-    SCOPES = ("retry", "dialog")
     app: DashboardApp
 
     def __init__(

@@ -47,7 +47,6 @@ class RunScreen(Watching):
 
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run")]
-    SCOPES = ("run", "scrubber", "steps", "list", "text", "log", "tree", "search", "app")
     AUTO_FOCUS = "#steps"
     AREA: ClassVar[str] = RUN
 

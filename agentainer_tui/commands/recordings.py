@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from agentainer_tui.commands.console import err, is_terminal, out, print_json
 from agentainer_tui.commands.dashboard import has_terminal
@@ -85,6 +86,8 @@ def open_file(options: Namespace) -> int:
             "the dashboard needs a terminal for its input and output",
             hint="a recording is a ZIP archive: its events are in runs/…/events.jsonl",
         )
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, _leave)
     meter = _Meter("read")
     recording = Recording.open(
         *map(Path, options.files),
@@ -130,6 +133,11 @@ def clock_of(manifests: Sequence[Manifest]) -> Callable[[], float]:
         return time.time
     recorded_at = max(seconds(each.recorded_at) or 0.0 for each in going_on)
     return lambda: recorded_at
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    """A terminal that goes away, or a kill, must not leave behind what was unpacked."""
+    raise SystemExit(128 + number)
 
 
 class _Meter:

@@ -120,6 +120,14 @@ def test_a_recording_opens_on_a_terminal_and_leaves_nothing_behind(
     finally:
         terminal.close()
     assert list(place.iterdir()) == []
+    terminal = Terminal(line, "open", "run.agentainer")
+    try:
+        terminal.wait_for("read-only: run")
+        terminal.hang_up()
+        terminal.wait()
+    finally:
+        terminal.close()
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ class DetailsPane(Vertical):
         self._item: ItemView | None = None
         self._log_of: tuple[AttemptKey, ...] = ()
         self._log_names: tuple[str, ...] = ()
+        self._title = ""
         self.merge = ""  # "", "step" or "run": whose logs are shown as one
         self._readings = Readings()
 
@@ -162,14 +163,16 @@ class DetailsPane(Vertical):
     def _show_title(self) -> None:
         step, item = self._step, self._item
         if step is None:
-            self.border_title = ""
+            self.border_title = self._title = ""
             return
         title = clean(step.name, limit=60)
         if item is not None:
             title += f" · {item.index} {brief(item.value, limit=40)}"
         if self.merge:
             title += f" · logs of the {self.merge}, by time"
-        self.border_title = Content(title)
+        if title != self._title:  # a title that is set draws the whole pane again
+            self._title = title
+            self.border_title = Content(title)
 
     def _show_log(self, *, changed: bool) -> None:
         logs = self._logs()

@@ -47,7 +47,7 @@ async def test_a_step_back_shows_the_run_as_it_was_before_its_last_event() -> No
         assert screen.view == reduce_all(None, story.events[:-1])
         assert screen.view is not None and screen.view.status == "running"
         await until_seen(pilot, f"event {count - 1}/{count}")
-        assert "⏪" in on_screen(app) and screen.has_class("-past")
+        assert "«" in on_screen(app) and screen.has_class("-past")
         await travel(pilot, "comma", "comma")
         assert place_of(pilot) == count - 3
         await travel(pilot, "full_stop")

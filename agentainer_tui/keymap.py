@@ -169,7 +169,7 @@ KEYS: tuple[Key, ...] = (
     Key("run", "export", "S", "export", "Export", "Write this run into one file that can be opened anywhere",
         False, True),
     Key("run", "compare", "equals_sign", "compare", "Compare",
-        "Compare this run with the last success before it, or with the run before", False, True, display="="),
+        "Compare this run with the last success before it, or with the run before", True, True, display="="),
     Key("home", "mark", "space", "mark", "Mark", "Mark a run to compare it, or take the mark away",
         False, True),
     Key("home", "compare", "equals_sign", "compare", "Compare",

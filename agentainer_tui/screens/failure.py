@@ -201,9 +201,11 @@ class FailureScreen(AreaScreen):
             "" if case.run.id == self.failure.run_id else f"{self.failure.step_id} {self.app.glyphs.crumb} "
         )
         words = verdict(case.node).words
+        # The step of an item that failed may have gone on, and completed.
+        what = "" if case.item is None else f", item {case.item.index}"
         return Content.assemble(
             (f"{glyph} ", "$error"),
-            (clean(f"{inner}{case.step.name}", limit=120), "bold"),
+            (clean(f"{inner}{case.step.name}", limit=120) + what, "bold"),
             (f" {LOOKS['failed'].word}: {clean(words, limit=200)}", "$error"),
             (f"  {clean(case.run.workflow, limit=60)} {case.run.id[:6]}", "$foreground 62%"),
         )

@@ -124,6 +124,8 @@ class RetryDialog(Dialog[str]):
         self.query_one("#problems").display = False
         self.query_one("#box").border_subtitle = "e edits the file · p params · esc closes"
         self.app.changes.subscribe(self, self._saved)
+        if self._first == "edited":
+            self.app.clear_notifications()  # that the file was saved is told here; it would hide the buttons
         # As high as its steps need, from the beginning, so that nothing moves.
         self.query_one("#preview").styles.height = max(_LOWEST, len(self._run.steps) + 2)
 
@@ -143,6 +145,7 @@ class RetryDialog(Dialog[str]):
 
     def _saved(self, changes: Changes) -> None:
         if changes.workflows and self._mode.name == "edited" and self.is_current:
+            self.app.clear_notifications()
             self._look()
 
     @on(RowList.Moved, "#fates")

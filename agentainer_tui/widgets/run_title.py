@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from agentainer_tui.explain import QUEUED, reason_words
+from agentainer_tui.failure.finding import has_failed
 from agentainer_tui.looks import LOOKS, UNICODE, UNKNOWN, Glyphs
 from agentainer_tui.text import brief, clean, counted, duration
 from agentainer_tui.views import RunView, elapsed
@@ -93,6 +94,8 @@ class RunTitle(Widget):
         if view.warnings:
             parts.append((f"   {counted(len(view.warnings), 'warning')}", COLOURS["warning"]))
         params = "  ".join(f"{clean(name)}={brief(value, limit=60)}" for name, value in view.params.items())
+        if view.status.is_terminal and any(has_failed(step) for step in view.steps.values()):
+            parts.append(("   ! shows why", COLOURS["key"]))
         if params:
             parts.append((f"   {params}", COLOURS["faint"]))
         return Content.assemble(*parts)

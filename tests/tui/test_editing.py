@@ -217,6 +217,7 @@ async def test_a_save_from_elsewhere_renews_the_preview_of_the_edited_file() -> 
         client.outlook = lambda scope: Preview((fate("send", "rerun", "second look"),), digest="v2")
         client.save(replace(HELLO, digest="v2"))
         await until_seen(pilot, "second look")
+        assert not app._notifications, "the dialog tells of it; above its buttons nothing stands in the way"
         await pilot.press("enter")
         await until(pilot, lambda: client.digest == "v2")
 

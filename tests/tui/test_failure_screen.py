@@ -83,6 +83,16 @@ async def test_an_item_that_fails_is_told_while_the_run_goes_on() -> None:
         assert cockpit(app).check_action("retry", ()) is False, "it is not over"
 
 
+async def test_a_run_that_is_over_names_the_key_that_tells_of_its_failures() -> None:
+    fine, broken = good(), bad()
+    async with dashboard(FakeClient([COUNT], [fine, broken])) as (app, pilot):
+        app.open_run(broken.run_id)
+        await until_seen(pilot, "! shows why")
+        app.open_run(fine.run_id)
+        await until_seen(pilot, fine.run_id)
+        assert "! shows why" not in on_screen(app)
+
+
 async def test_the_key_leads_to_the_newest_failure_with_its_reason_last_lines_and_changes() -> None:
     client = FakeClient([COUNT], [good()])
     client.documents = {"d": "a: 1\n"}
@@ -95,6 +105,7 @@ async def test_the_key_leads_to_the_newest_failure_with_its_reason_last_lines_an
         await until_seen(pilot, "9 of 9 items failed")
         text = on_screen(app)
         assert "6 ×" in text and "3 ×" in text and "2 causes" in text
+        assert ", item 1 failed: " in text
         await until_seen(pilot, "OSError")
         assert "looking" not in on_screen(app), "standard error is what counts"
         await until_seen(pilot, "param limit  2 → 3")

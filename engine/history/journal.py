@@ -70,6 +70,7 @@ class Journal:
         self._task: asyncio.Task[None] | None = None
         self._turn: asyncio.Handle | None = None  # the loop's next one looks at the queue
         self._rest: asyncio.TimerHandle | None = None  # at its end the queue is looked at in any case
+        self._resting_since = 0.0  # the first call of the queue
         self._writing = False  # the task does, and its answers come before any others
         self._subscriptions: set[Subscription] = set()
         self._last_seq = 0
@@ -159,6 +160,8 @@ class Journal:
             self._refuse(answer, refusal, on_failure)
             return answer
         self._in_flight += 1
+        if not self._queue:
+            self._resting_since = self._loop.time()
         self._queue.append(_Call(entries, answer, on_failure))
         if len(self._queue) >= _ENOUGH:
             self._look_soon()
@@ -247,7 +250,13 @@ class Journal:
 
     def _rested(self) -> None:
         self._rest = None
-        self._look_soon()
+        if not self._queue:
+            return
+        left = self._resting_since + _REST - self._loop.time()
+        if left > 0:  # what the timer was set for has been committed meanwhile
+            self._rest = self._loop.call_later(left, self._rested)
+        else:
+            self._look_soon()
 
     def _look_soon(self) -> None:
         if self._turn is None:

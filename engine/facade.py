@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import UsageError
 from engine.events import Event
-from engine.live import Engine, KeptAgent, Roster, require_unfinished
+from engine.live import Engine, require_unfinished
+from engine.live_agents import KeptAgent, Roster
 from engine.rehearsal import RunPreview, edited_plan, preview_retry, preview_run
 from engine.standalone import document_schema, next_run, open_history, read_param, validate_file
 

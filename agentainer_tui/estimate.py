@@ -106,7 +106,7 @@ def forecast(view: RunView, usual: Usual, now: float) -> Forecast:
     if view.begun_at is None or not view.steps:
         return NO_FORECAST
     steps = ordered(view)
-    walk = _Walk(view, usual, now, 1.0 if view.status.is_terminal else _stretch(view, steps, usual))
+    walk = _Walk(view, usual, now, 1.0 if view.status.is_terminal else _stretch(steps, usual))
     for step in steps:
         walk.take(step)
     path = frozenset(each for each in _path(view, walk) if each not in walk.guessed or _has_begun(view, each))
@@ -121,7 +121,7 @@ def forecast(view: RunView, usual: Usual, now: float) -> Forecast:
     return Forecast(walk.begins, walk.ends, guessed, usual.steps, usual.seconds, end, path)
 
 
-def _stretch(view: RunView, steps: Sequence[StepView], usual: Usual) -> float:
+def _stretch(steps: Sequence[StepView], usual: Usual) -> float:
     """How much longer than its longest chain a run usually takes."""
     if usual.seconds is None:
         return 1.0

@@ -78,10 +78,6 @@ class HistoryFilter:
         """With parts of other runs, or without."""
         return replace(self, children=not self.children)
 
-    def cleared(self) -> HistoryFilter:
-        """Without the text; if there is none, without anything."""
-        return replace(self, text="") if self.text else HistoryFilter(children=self.children)
-
 
 def _after(names: list[str], name: str) -> str:
     return names[(names.index(name) + 1) % len(names)]

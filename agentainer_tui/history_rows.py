@@ -120,7 +120,7 @@ def took(row: HistoryRow, now: float) -> float | None:
     return elapsed(begun, row.run.finished_at, now)
 
 
-def steps_words(row: HistoryRow, width: int) -> str:
+def steps_words(row: HistoryRow) -> str:
     """How many of its steps are done, of a run that is over: completed."""
     if not row.run.status.is_terminal and row.run.total:
         return f"{row.run.done}/{row.run.total}"

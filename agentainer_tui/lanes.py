@@ -150,7 +150,7 @@ class _Layout:
     def _draw(self, place: int, key: Hashable, row: _Row) -> None:
         bus = self._in.get(key)
         outs = self._out.get(key, [])
-        column = self._column_of(place, bus, bool(outs))
+        column = self._column_of(bus, bool(outs))
         joined: list[tuple[int, _Bus]] = []
         ended = None
         if bus is not None and bus.column is not None:
@@ -203,7 +203,7 @@ class _Layout:
         if bus.column != column:
             row.join(2 * bus.column, DOWN, bus.number)
 
-    def _column_of(self, place: int, bus: _Bus | None, goes_on: bool) -> int:
+    def _column_of(self, bus: _Bus | None, goes_on: bool) -> int:
         """Where a step stands."""
         free = [
             at

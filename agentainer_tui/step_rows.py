@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from heapq import heapify, heappop
@@ -364,7 +364,7 @@ def next_failed(view: RunView, keys: Sequence[Key], key: Key | None, by: int) ->
 
     Items that no row shows are looked at too; a step whose failed items are found is passed over.
     """
-    found = list(_failures(view, keys))
+    found = list(_failures(view))
     if not found:
         return None
     places = {each: place for place, each in enumerate(keys)}
@@ -382,7 +382,7 @@ def next_failed(view: RunView, keys: Sequence[Key], key: Key | None, by: int) ->
     return (later or found)[0] if by > 0 else (earlier or found)[-1]
 
 
-def _failures(view: RunView, keys: Iterable[Key]) -> Iterator[RowKey]:
+def _failures(view: RunView) -> Iterator[RowKey]:
     for step in view.steps.values():
         if step.tally.get(StepStatus.FAILED):
             yield from (RowKey(step.id, i.index) for i in step.items if i.status is StepStatus.FAILED)

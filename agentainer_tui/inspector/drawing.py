@@ -63,11 +63,11 @@ def _value(value: Any, is_open: bool | None, glyphs: Glyphs, ink: str = "") -> L
         count = (count_of(value), ink or "muted")
         return (count,) if is_open or not value else (count, ("  " + _preview(value, glyphs), "faint"))
     if isinstance(value, str):
-        return _text(value, is_open, glyphs, ink)
+        return _text(value, is_open, ink)
     return ((scalar(value), ink or ("muted" if isinstance(value, bool) or value is None else "number")),)
 
 
-def _text(value: str, is_open: bool | None, glyphs: Glyphs, ink: str) -> Line:
+def _text(value: str, is_open: bool | None, ink: str) -> Line:
     if is_open:
         lines = value.count("\n", 0, 1_000_000) + 1
         return ((f"text, {counted(lines, 'line')}, {len(value):,} characters", "muted"),)

@@ -160,7 +160,7 @@ class HistoryList(RowList):
         row.cell(run.id[: cells.id], cells.id, faint).gap()
         row.cell(when_words(run, now, cells.when), cells.when, muted, right=True).gap()
         self._draw_took(row, found, cells, now)
-        row.cell(steps_words(found, cells.steps), cells.steps, muted, right=True).gap()
+        row.cell(steps_words(found), cells.steps, muted, right=True).gap()
         if cells.retries:
             row.cell(str(found.retries or ""), cells.retries, self.ink("warning"), right=True).gap()
         if cells.source:

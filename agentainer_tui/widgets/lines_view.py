@@ -1,8 +1,8 @@
-"""Styled lines that scroll: the base of the log and of every details tab."""
+"""Styled lines that scroll."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -48,24 +48,11 @@ class LinesView(Inked, can_focus=True):
         self._source = list(lines)
         self._layout()
 
-    def append_lines(self, lines: Iterable[Line], *, follow: bool) -> None:
-        """Add lines at the end, and go there if `follow`; a reader further up is left alone otherwise."""
-        new = list(lines)
-        self._source += new
-        self._take(new)
-        self._settle(follow=follow)
-
-    def replace_line(self, place: int, new: Line) -> None:
-        """Show another line in place of one (unwrapped views only)."""
-        self._source[place] = self._lines[place] = new
-        self._widest = max(self._widest, sum(cell_len(text) for text, _ in new))
-        self.refresh_line(place)
-
     def clear(self) -> None:
         """No lines at all."""
         self._source, self._lines, self._widest = [], [], 0
         self.scroll_to(0, 0, animate=False, force=True)
-        self._settle(follow=False)
+        self._settle()
 
     @property
     def line_count(self) -> int:
@@ -77,16 +64,11 @@ class LinesView(Inked, can_focus=True):
         """How many lines there are as they are shown, long ones folded."""
         return len(self._lines)
 
-    @property
-    def at_end(self) -> bool:
-        """Whether the last line is on screen, or will be when the scrolling under way is done."""
-        return self.scroll_target_y >= self.max_scroll_y
-
     def _layout(self) -> None:
         self._lines, self._widest = [], 0
         self._folded_at = self.inner_width
         self._take(self._source)
-        self._settle(follow=False)
+        self._settle()
 
     def _take(self, lines: list[Line]) -> None:
         if self._wrap and self.inner_width > 0:
@@ -97,23 +79,17 @@ class LinesView(Inked, can_focus=True):
         for source in lines:
             self._widest = max(self._widest, sum(cell_len(text) for text, _ in source))
 
-    def _settle(self, *, follow: bool) -> None:
+    def _settle(self) -> None:
         width = self.inner_width if self._wrap else self._widest
         self.virtual_size = Size(width, len(self._lines))
-        if follow:
-            self.to_end()
         self.refresh()
 
     def to_end(self) -> None:
         """Show the last line. Forced: whether there is a scroll bar is not known before the next layout."""
         self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
 
-    def scrolled_by_hand(self) -> None:
-        """A person scrolled; for subclasses."""
-
     def _scroll_by_hand(self, y: float) -> None:
         self.scroll_to(y=y, animate=False)
-        self.scrolled_by_hand()
 
     def action_scroll_up(self) -> None:
         """One line up."""

@@ -78,10 +78,10 @@ class LogPane(Vertical):
         self.workers.cancel_group(self, "log")
         self.workers.cancel_group(self, "log-search")
         if open_source is not None:
-            self._follow(open_source, notice)
+            self._follow(open_source)
 
     @work(exclusive=True, group="log", exit_on_error=False)
-    async def _follow(self, open_source: Callable[[], LogSource], notice: str) -> None:
+    async def _follow(self, open_source: Callable[[], LogSource]) -> None:
         await asyncio.sleep(0.08)  # holding a key down in the list of steps reads nothing
         source = self._source = open_source()
         try:

@@ -65,7 +65,7 @@ class Scrubber(Inked, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """The words, then the track."""
         width = self.size.width
-        row = self._words(width) if y == 0 else self._track(width)
+        row = self._words(width) if y == 0 else self._track()
         return row.strip(width, self.rich_style)
 
     def _words(self, width: int) -> Row:
@@ -80,7 +80,7 @@ class Scrubber(Inked, can_focus=True):
         row.cell(event_words(frame.event, frame.view), room, self.ink(event_ink(frame.event)))
         return row.gap().put(way_back, self.ink("muted")) if way_back else row
 
-    def _track(self, width: int) -> Row:
+    def _track(self) -> Row:
         frame, timeline = self._frame, self._timeline
         row = Row().gap(_MARGIN)
         room = self._room

@@ -163,11 +163,6 @@ class MapPlan:
     batch_size: int = 1
     condition: Condition | None = None
 
-    @property
-    def has_tolerance(self) -> bool:
-        """Whether the document names a tolerance; failures within it leave the run `completed`."""
-        return self.tolerated_failure_count is not None or self.tolerated_failure_percentage is not None
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:

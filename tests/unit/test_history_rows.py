@@ -65,10 +65,10 @@ def test_when_is_an_age_and_after_a_week_a_day() -> None:
 
 def test_steps_count_what_is_done_and_then_what_is_completed() -> None:
     live = HistoryRow(run(status="running", done=2, total=5), steps=5)
-    assert steps_words(live, 9) == "2/5"
-    assert steps_words(row(steps=5, completed=4), 9) == "4/5"
-    assert steps_words(row(steps=1000), 9) == "1000"
-    assert steps_words(row(), 9) == ""
+    assert steps_words(live) == "2/5"
+    assert steps_words(row(steps=5, completed=4)) == "4/5"
+    assert steps_words(row(steps=1000)) == "1000"
+    assert steps_words(row()) == ""
 
 
 def test_a_note_says_the_error_or_where_the_run_is_from() -> None:
@@ -122,10 +122,7 @@ def test_a_filter_is_asked_of_the_history_as_it_was_chosen() -> None:
     assert chosen.only("other").workflow == ""
 
 
-def test_taking_away_begins_with_the_text() -> None:
-    chosen = HistoryFilter("disk", "failures", children=True)
-    assert chosen.cleared() == HistoryFilter("", "failures", children=True)
-    assert chosen.cleared().cleared() == HistoryFilter(children=True)
+def test_runs_that_are_part_of_others_make_a_choice_no_narrower() -> None:
     assert not HistoryFilter(children=True).is_narrow
 
 

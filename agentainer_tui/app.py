@@ -32,6 +32,7 @@ from agentainer_tui.views import RunView, elapsed
 from engine.errors import AgentainerError, UnavailableError
 
 if TYPE_CHECKING:
+    from agentainer_tui.bridge.client import EngineClient
     from engine.settings import Settings
 
 # Runs read from the history at a time; events of one run likewise.
@@ -376,17 +377,15 @@ class DashboardApp(ShellApp):
             self.tell(f"{type(error).__name__}: {error}", severity="error", title="This should not happen")
 
 
-def run_dashboard(settings: Settings, directory: Path) -> int:
-    """Open the dashboard over the workflows of a directory; returns the exit code.
+def run_dashboard(client: EngineClient, settings: Settings, directory: Path, **more: Any) -> int:
+    """Show the dashboard until it is left, then shut its client down; returns the exit code.
 
     Raises:
         AgentainerError: the engine could not be started.
     """
-    from agentainer_tui.bridge.client import EngineClient
     from agentainer_tui.surroundings import surroundings
 
-    client = EngineClient(settings, directory)
-    app = DashboardApp(client, directory, **surroundings(settings, directory))
+    app = DashboardApp(client, directory, **surroundings(settings, directory), **more)
     try:
         app.run()
     finally:

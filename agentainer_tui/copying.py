@@ -68,7 +68,7 @@ def free_path(folder: Path, name: str, suffix: str) -> Path:
     stem = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name)[:80] or "untitled"
     for number in range(1000):
         path = folder / f"{stem}{f'-{number}' if number else ''}{suffix}"
-        if not path.exists():
+        if not os.path.lexists(path):  # a link to nothing is there, too
             return path
     raise UsageError(f"{folder} has a thousand files named {stem}")
 

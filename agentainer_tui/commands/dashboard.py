@@ -39,5 +39,6 @@ def has_terminal() -> bool:
 def open_dashboard(settings: Settings, directory: Path) -> int:
     """Run the app until it is left; returns the exit code."""
     from agentainer_tui.app import run_dashboard
+    from agentainer_tui.bridge.client import EngineClient
 
-    return run_dashboard(settings, directory)
+    return run_dashboard(EngineClient(settings, directory), settings, directory)

@@ -102,26 +102,16 @@ def open_file(options: Namespace) -> int:
 
 
 def _show(recording: Recording, settings: Settings) -> int:
-    from agentainer_tui.app import DashboardApp
+    from agentainer_tui.app import run_dashboard
     from agentainer_tui.bridge.recording import RecordingClient
-    from agentainer_tui.surroundings import surroundings
 
-    client, directory = RecordingClient(recording), recording.paths[0].parent
-    app = DashboardApp(
-        client,
-        directory,
+    return run_dashboard(
+        RecordingClient(recording),
+        settings,
+        recording.paths[0].parent,
         now=clock_of(recording.manifests),
         first_run=recording.manifests[0].run,
-        **surroundings(settings, directory),
     )
-    try:
-        app.run()
-    finally:
-        app.restore_title()
-        client.shutdown()
-    if app.failure is not None:
-        raise app.failure
-    return app.return_code or 0
 
 
 def clock_of(manifests: Sequence[Manifest]) -> Callable[[], float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agentainer_tui.client import RetryScope
+from agentainer_tui.secrecy import masked
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,7 @@ class Twins:
     def run(self, path: str, params: Mapping[str, Any] | None = None) -> str:
         """`agentainer run FILE -p …`."""
         words = ["run", self._file(path)]
-        for name, value in (params or {}).items():
-            words += ["-p", f"{name}={_param(value)}"]
-        return self._line(*words, *self._backend())
+        return self._line(*words, *_params(params or {}), *self._backend())
 
     def retry(self, run_id: str, scope: RetryScope, params: Mapping[str, Any] | None = None) -> str:
         """`agentainer retry RUN --from …`."""
@@ -46,9 +45,7 @@ class Twins:
         elif scope.failed and not scope.edited:  # with an edit, that is meant anyway
             words.append("--failed")
         if scope.edited:
-            words.append("--edited")
-            for name, value in (params or {}).items():
-                words += ["-p", f"{name}={_param(value)}"]
+            words += ["--edited", *_params(params or {})]
         return self._line(*words)
 
     def cancel(self, run_id: str, *, hurry: bool = False) -> str:
@@ -166,6 +163,11 @@ def run_twin(twins: Twins, action: str, run_id: str, step_id: str = "") -> str:
 
 def _option(name: str, value: str) -> list[str]:
     return [f"{name}={value}"] if value.startswith("-") else [name, value]
+
+
+def _params(params: Mapping[str, Any]) -> list[str]:
+    """`-p NAME=VALUE` of each; the line is shown and copied, so what looks like a password is masked."""
+    return [word for name, value in masked(params).items() for word in ("-p", f"{name}={_param(value)}")]
 
 
 def _param(value: Any) -> str:

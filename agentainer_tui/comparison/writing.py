@@ -13,8 +13,8 @@ from agentainer_tui.comparison.words import (
     measured_words,
     summary,
 )
-from agentainer_tui.failure.report import masked
 from agentainer_tui.markdown_text import cell, code, fenced
+from agentainer_tui.secrecy import masked
 from agentainer_tui.text import duration
 from agentainer_tui.views import RunView
 

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import platform
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from agentainer_tui.client import RetryScope
 from agentainer_tui.failure.causes import Cause, ranges
 from agentainer_tui.failure.changes import Change, took
 from agentainer_tui.failure.words import last_attempt, verdict
 from agentainer_tui.markdown_text import code, fenced
+from agentainer_tui.secrecy import MASK, is_secret, masked
 from agentainer_tui.text import clean, counted, duration
 from agentainer_tui.twins import Twins
 from agentainer_tui.views import ItemView, RunView, StepView
 
-MASK = "***"
-# Names of params that nobody wants to see in an issue; declared secrets are masked by the engine already.
-_SECRET = re.compile(r"pass(word|wd|phrase)|secret|token|credential|(api|private).?key|auth", re.IGNORECASE)
 _LONG = 2_000
 
 
@@ -88,11 +84,6 @@ class Place:
     python: str = field(default_factory=platform.python_version)
 
 
-def masked(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Params without the values of those that are called like a secret."""
-    return {name: MASK if _SECRET.search(name) and value else value for name, value in params.items()}
-
-
 def commands(case: Case, twins: Twins) -> list[str]:
     """The commands that show more, or do it again."""
     run, step = case.run.id, case.step.id
@@ -126,7 +117,7 @@ def _lines(case: Case, place: Place) -> Iterator[str]:
     if attempt is not None and attempt.image:
         yield f"- image `{code(attempt.image)}`"
     if case.item is not None:
-        yield f"- item `{code(json.dumps(case.item.value, ensure_ascii=False, default=str)[:200])}`"
+        yield f"- item `{code(json.dumps(masked(case.item.value), ensure_ascii=False, default=str)[:200])}`"
     if run.params:
         params = json.dumps(masked(run.params), ensure_ascii=False, default=str)
         yield f"- params `{code(params[:_LONG])}`"
@@ -161,7 +152,7 @@ def _changes(case: Case) -> Iterator[str]:
             yield from ("", f"{clean(change.what)}: {change.after}", *fenced(change.diff, "diff"), "")
         else:
             texts = (change.before, change.after)
-            if change.what.startswith("param ") and _SECRET.search(change.what):
+            if change.what.startswith("param ") and is_secret(change.what):
                 texts = (MASK, MASK)
             before, after = (f"`{code(text)}`" if text else "nothing" for text in texts)
             yield f"- {clean(change.what)}: {before} → {after}"

@@ -8,11 +8,11 @@ from typing import Any
 
 from agentainer_tui.inspector.entries import Entry, Words
 from agentainer_tui.inspector.words import heading, say
+from agentainer_tui.secrecy import MASK
 from agentainer_tui.text import clean
 from agentainer_tui.views import AttemptView, ItemView, RunView, StepView
 
 _WIDEST = 26
-MASK = "***"
 # What the engine itself knows only while a run lives, or nobody may see.
 _FROM_ENGINE = {
     "REDIS_HOST": "where Redis answers, as the task sees it",

@@ -9,8 +9,9 @@ from typing import Any
 from agentainer_tui.failure.causes import causes_of
 from agentainer_tui.failure.changes import Change, changes_since, upstream_of
 from agentainer_tui.failure.panel import since_lines, why_lines
-from agentainer_tui.failure.report import Case, Place, commands, markdown, masked
+from agentainer_tui.failure.report import Case, Place, commands, markdown
 from agentainer_tui.model import reduce_all
+from agentainer_tui.secrecy import masked
 from agentainer_tui.views import RunView
 from agentainer_tui.widgets.lines_view import plain_line
 from tests.tui.scenes import counting, failed

@@ -24,6 +24,14 @@ def test_a_run_names_its_file_relative_to_here_and_its_params() -> None:
     assert TWINS.run("/projects/-x.yaml") == "agentainer run ./-x.yaml"
 
 
+def test_a_param_that_is_called_like_a_secret_is_neither_shown_nor_copied() -> None:
+    params = {"api_key": "k3y", "author": "me", "db": {"password": "x", "max_tokens": 5}}
+    shown = """-p 'api_key=***' -p author=me -p 'db={"password": "***", "max_tokens": 5}'"""
+
+    assert TWINS.run("/elsewhere/a.yaml", params) == f"agentainer run /elsewhere/a.yaml {shown}"
+    assert TWINS.retry("abc", RetryScope(edited=True), params) == f"agentainer retry abc --edited {shown}"
+
+
 @pytest.mark.parametrize(
     ("scope", "words"),
     [

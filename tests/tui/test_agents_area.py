@@ -49,6 +49,17 @@ async def test_every_section_is_listed_with_its_columns() -> None:
         assert "96 %" in text and "16.0 MiB kept" in text
 
 
+async def test_the_use_and_reuse_of_pools_keep_up() -> None:
+    client = busy()
+    async with dashboard(client) as (app, pilot):
+        await pilot.press("4")
+        await until_seen(pilot, "4 of 1-4")
+        assert "96 %" in on_screen(app)
+        client.reports = [replace(client.reports[0], size=3, hits=1, misses=1)]
+        await until_seen(pilot, "3 of 1-4")
+        assert "50 %" in on_screen(app)
+
+
 async def test_empty_sections_say_what_they_are_for() -> None:
     async with dashboard(FakeClient([HELLO]), size=(80, 24)) as (app, pilot):
         await pilot.press("4")

@@ -387,7 +387,7 @@ def run_dashboard(client: EngineClient, settings: Settings, directory: Path, **m
 
     app = DashboardApp(client, directory, **surroundings(settings, directory), **more)
     try:
-        app.run()
+        app.run_until_left()
     finally:
         app.restore_title()
         client.shutdown()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import App
@@ -187,6 +190,17 @@ class ShellApp(App[int]):
         if title != self._title and self._driver is not None:
             self._driver.write(("" if self._title else SAVE_TITLE) + title_sequence(title))
             self._title = title
+
+    def run_until_left(self) -> None:
+        """Run the app. A terminal that goes away, or SIGTERM, ends it as a person does, without asking."""
+
+        async def run() -> None:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGHUP, signal.SIGTERM):
+                loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+            await self.run_async()
+
+        asyncio.run(run())
 
     def restore_title(self) -> None:
         """Give the window the title back that it had; for when the app has ended, however it did."""

@@ -11,11 +11,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from agentainer_tui.keymap import bindings
+from agentainer_tui.screens.modal import AnsweredOnce
 from agentainer_tui.text import plain
 
 Answer = TypeVar("Answer")
@@ -30,7 +30,7 @@ class Choice(Generic[Answer]):
     danger: bool = False
 
 
-class Dialog(ModalScreen[Answer | None]):
+class Dialog(AnsweredOnce[Answer]):
     """A box over the screen. Escape answers None, which never does anything."""
 
     CSS_PATH: ClassVar[Any] = "dialog.tcss"  # others add their own after it

@@ -10,11 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Offset, Size
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static, Tab, Tabs
 
 from agentainer_tui.keymap import bindings
+from agentainer_tui.screens.modal import AnsweredOnce
 
 # Those under the fingers first.
 LETTERS = "asdfjklghqweruioptyzxcvbnm"
@@ -42,7 +43,7 @@ class Letter(Static):
         self.letter = letter
 
 
-class JumpScreen(ModalScreen[Widget | None]):
+class JumpScreen(AnsweredOnce[Widget]):
     """Answers with the widget whose letter was pressed, or that was clicked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("jump")]

@@ -13,11 +13,11 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.fuzzy import FuzzySearch
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from agentainer_tui.keymap import bindings
 from agentainer_tui.palette import Command, Found, Step, find
+from agentainer_tui.screens.modal import AnsweredOnce
 from agentainer_tui.text import clean, fit
 from agentainer_tui.widgets.ink import Row
 from agentainer_tui.widgets.row_list import RowList
@@ -81,7 +81,7 @@ class CommandRows(RowList):
             self.action_choose()
 
 
-class PaletteScreen(ModalScreen[None]):
+class PaletteScreen(AnsweredOnce[None]):
     """Some lines lead to another list; escape leads back, in the end out of it."""
 
     CSS_PATH = "palette.tcss"
@@ -161,7 +161,7 @@ class PaletteScreen(ModalScreen[None]):
     def _chosen(self, message: Input.Submitted | RowList.Chosen) -> None:
         message.stop()
         command = self.rows.command
-        if command is None:
+        if command is None or not self.is_active:  # chosen again before the menu was gone
             return
         if command.step is not None:
             field = self.query_one(Input)

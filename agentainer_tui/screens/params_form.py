@@ -52,6 +52,7 @@ class ParamsForm(Dialog[str]):
         self._entry = entry
         self._last = last
         self._submit = submit
+        self._starting = False  # pressed once more, it starts nothing more
 
     def compose_body(self) -> Iterable[Widget]:
         """Description, fields, problem, what it is as a command, buttons."""
@@ -102,7 +103,8 @@ class ParamsForm(Dialog[str]):
         values, bad = self._values()
         if bad is not None:
             bad.focus_field()
-        else:
+        elif not self._starting:
+            self._starting = True
             self._run(values)
 
     def _values(self) -> tuple[dict[str, Any], ParamField | None]:
@@ -137,6 +139,7 @@ class ParamsForm(Dialog[str]):
         try:
             run_id = await self._submit(values)
         except AgentainerError as error:
+            self._starting = False
             refused.update(plain(error))
             refused.add_class("-shown")
             return

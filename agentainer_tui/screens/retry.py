@@ -222,8 +222,9 @@ class RetryDialog(Dialog[str]):
     @on(Button.Pressed, "#start")
     def _start(self) -> None:
         if self._preview is not None:
-            scope = self._scope
-            self._retry(scope, self._preview.digest, self._params if scope.edited else {})
+            scope, digest = self._scope, self._preview.digest
+            self._preview = None  # pressed once more, it starts nothing more
+            self._retry(scope, digest, self._params if scope.edited else {})
 
     @work(exclusive=True, group="submit", exit_on_error=False)
     async def _retry(self, scope: RetryScope, digest: str, params: Mapping[str, Any]) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from textual.widgets import Input, Select, Static, TextArea
+from textual.widgets import Button, Input, Select, Static, TextArea
 
 from agentainer_tui.client import Preview, RetryScope
 from agentainer_tui.screens.cleanup import CleanupDialog
@@ -261,6 +263,36 @@ async def test_what_the_engine_refuses_is_said_in_the_dialog() -> None:
         await pilot.press("enter")
         await until_seen(pilot, "was saved again since")
         assert isinstance(app.screen, RetryDialog)
+
+
+@pytest.mark.parametrize(("key", "name"), [("r", "run"), ("R", "retry")])
+async def test_a_button_that_is_pressed_twice_at_once_starts_one_run(
+    key: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = replace(HELLO, params=(ParamSpec("limit", "number", default=1),))
+    client = FakeClient([entry], [failed()])
+    async with dashboard(client) as (app, pilot):
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.screen, Dialog))
+        await until(pilot, lambda: not app.screen.query_one("#start", Button).disabled)
+        await until(pilot, lambda: key == "r" or "steps to run" in on_screen(app))
+        begin, answer = getattr(client, name), asyncio.Event()
+
+        async def slow(*args: Any, **rest: Any) -> str:
+            run_id: str = await begin(*args, **rest)
+            await answer.wait()
+            return run_id
+
+        monkeypatch.setattr(client, name, slow)
+        start = app.screen.query_one("#start", Button)
+        start.post_message(Button.Pressed(start))
+        await until(pilot, lambda: commands(client))
+        start.post_message(Button.Pressed(start))
+        await pilot.pause()
+        answer.set()
+        await until(pilot, lambda: not isinstance(app.screen, Dialog))
+        assert run_screen(app).run_id == client.started
+        assert len(commands(client)) == 1
 
 
 async def test_retry_from_the_list_reads_the_run_first() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from textual.fuzzy import FuzzySearch
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from agentainer_tui.app import DashboardApp
 from agentainer_tui.key_file import parse_keys
@@ -125,6 +126,18 @@ async def test_a_click_chooses_and_a_click_beside_it_closes() -> None:
         await pilot.pause()
         await pilot.click(CommandRows, offset=(5, place - menu.rows.scroll_offset.y))
         await until(pilot, lambda: ("run", "/w/hello.yaml", {}) in client.calls)
+
+
+async def test_chosen_twice_at_once_it_is_done_once() -> None:
+    client = FakeClient([HELLO])
+    async with dashboard(client) as (app, pilot):
+        await open_menu(app, pilot)
+        await pilot.press(*"run", "space", *"hello")
+        field = app.screen.query_one(Input)
+        for _ in range(2):  # as of a terminal that sends two Enters in one piece
+            field.post_message(Input.Submitted(field, field.value))
+        await until(pilot, lambda: run_screen(app).run_id == client.started)
+        assert [call[0] for call in client.calls].count("run") == 1
 
 
 async def test_what_cannot_be_done_now_is_not_offered() -> None:

@@ -191,6 +191,11 @@ class ShellApp(App[int]):
             self._driver.write(("" if self._title else SAVE_TITLE) + title_sequence(title))
             self._title = title
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C is for copying; whoever means to leave is told the key."""
+        key = self.keys.changed.get("app.quit", "q").partition(",")[0]
+        self.tell(f"{shown_key(key)} leaves the dashboard.")
+
     def run_until_left(self) -> None:
         """Run the app. A terminal that goes away, or SIGTERM, ends it as a person does, without asking."""
 

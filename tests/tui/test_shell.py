@@ -452,3 +452,9 @@ async def test_what_a_screen_covers_is_not_drawn_and_what_a_dialog_lets_through_
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         assert shown.is_current and not covered.is_current
+
+
+async def test_ctrl_c_tells_the_key_that_leaves() -> None:
+    async with dashboard(FakeClient([HELLO])) as (_app, pilot):
+        await pilot.press("ctrl+c")
+        await until_seen(pilot, "q leaves the dashboard.")

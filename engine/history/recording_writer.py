@@ -91,8 +91,8 @@ async def write_recording(
         raise UsageError(f"{target} is there already", hint="give another name, or --force to replace it")
     writing = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with zipfile.ZipFile(writing, "x", zipfile.ZIP_DEFLATED, compresslevel=5) as archive:
-            await asyncio.to_thread(writing.chmod, 0o600)
+        part = await asyncio.to_thread(_private_file, writing)
+        with part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=5) as archive:
             journals = _Journals(history, archive, progress)
             runs = tuple([await journals.write(run_id) for run_id in family])
             documents = tuple(journals.documents.values())
@@ -153,6 +153,11 @@ class _Journals:
         for name, data in named:
             digest = data["digest"]
             self.documents.setdefault(digest, RecordedDocument(digest, str(name), data.get("path")))
+
+
+def _private_file(path: Path) -> IO[bytes]:
+    """A new file that nobody else has ever been able to open."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w+b")
 
 
 def _write_events(file: IO[bytes], events: Iterable[Event]) -> None:

@@ -22,8 +22,8 @@ def _table() -> dict[int, str]:
     for code in range(0x2800, 0x2900):  # braille, of which plots are made: by the number of dots
         table[code] = " .:;|%%##"[(code & 0xFF).bit_count()]
     table |= dict.fromkeys(range(9216, 9255), "?")  # pictures of control characters
-    table |= dict(zip(map(ord, "←→↑↓↔↵⏎⌫…·•‣›×÷≤≥≠≈±−–—‘’“”✓✔✗✘\ufffd"),
-                      "<>^v-<<<~-*>>x/<>#~+---''\"\"++xx?", strict=True))  # fmt: skip
+    table |= dict(zip(map(ord, "←→↑↓↔↵⏎⌫…·•‣›«»×÷≤≥≠≈±−–—‘’“”✓✔✗✘\ufffd"),
+                      "<>^v-<<<~-*>><>x/<>#~+---''\"\"++xx?", strict=True))  # fmt: skip
     table |= dict(zip(map(ord, "○●◌◍◐◑◒◓◔◕◯◆◇◈■□▪▫▲△▴▶▷▸►▼▽▾◀◁◂◄★☆⊘⊗⊙↻↺⟳⚠∙"),
                       "o*.**%***oo*o*#.#.^^^>>>>vvv<<<<**-/o~~~!-", strict=True))  # fmt: skip
     return table

@@ -51,6 +51,10 @@ _BAD_EVENT = (IllegalTransitionError, LookupError, TypeError, ValueError, Overfl
 Progress = Callable[[int, int], None]
 
 
+# Flags of an entry that `zipfile` cannot read: patched data, strong encryption.
+_FOREIGN = 0x20 | 0x40
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What is unpacked at most: bytes of everything, of one event and of one document; how many entries."""
@@ -85,7 +89,7 @@ def load_recording(
             loader = _Loader(path, archive, entries, home, bounds)
             loader.take_history(manifest, progress)
             loader.take_files(manifest)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
         raise damaged(path, f"it is damaged ({error})") from error
     except OSError as error:
         raise HistoryError(f"{path} cannot be unpacked below {home}: {error.strerror or error}") from error
@@ -116,7 +120,7 @@ def _entries(archive: zipfile.ZipFile, path: Path, limits: Limits, home: Path) -
     for info in infos:
         if info.flag_bits & 1:
             raise damaged(path, "it is encrypted")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if info.flag_bits & _FOREIGN or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise damaged(path, f"{info.filename[:80]!r} is packed in a way that recordings are not")
         if info.filename in entries:
             raise damaged(path, f"it has {info.filename[:80]!r} twice")

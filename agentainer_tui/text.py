@@ -33,12 +33,12 @@ _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 def clean(text: object, *, limit: int = 0) -> str:
     """One line of `text` without anything a terminal obeys; control characters become visible signs.
 
-    With `limit`, at most that many characters are looked at, the last one being an ellipsis if there are
-    more: a name of ten kilobytes costs no more than what is shown of it.
+    With `limit`, at most that many characters are looked at: a name of ten kilobytes costs no more than
+    what is shown of it.
     """
     line = str(text)
     if limit and len(line) > limit:
-        line = f"{line[: limit - 1]}…"
+        line = line[:limit]
     if line.isascii() and line.isprintable():
         return line
     return _UNSAFE.sub(_sign, line)

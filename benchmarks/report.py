@@ -103,7 +103,8 @@ def _measured_on(results: Mapping[str, Results]) -> Iterator[str]:
         load = f"load {machine['load'][0]} at the end" if "load" in machine else ""
         told = ", ".join(fact for fact in (*facts, load) if fact)
         when = found["time"].replace("T", " ").rstrip("Z")
-        yield f"- {what}: {when} UTC, commit {machine.get('commit', '?')}; {told}."
+        left = f" Did not finish in time: {', '.join(found['failed'])}." if found.get("failed") else ""
+        yield f"- {what}: {when} UTC, commit {machine.get('commit', '?')}; {told}.{left}"
 
 
 def _all_figures(results: Mapping[str, Results]) -> Iterator[str]:

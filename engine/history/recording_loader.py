@@ -46,13 +46,11 @@ _PORTION = 1 << 18
 _BATCH = 2_000
 _INSERT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _LARGEST_SEQ = 1 << 52
+# Flags of an entry that `zipfile` cannot read: patched data, strong encryption.
+_FOREIGN = 0x20 | 0x40
 _BAD_EVENT = (IllegalTransitionError, LookupError, TypeError, ValueError, OverflowError, AttributeError)
 
 Progress = Callable[[int, int], None]
-
-
-# Flags of an entry that `zipfile` cannot read: patched data, strong encryption.
-_FOREIGN = 0x20 | 0x40
 
 
 @dataclass(frozen=True, slots=True)
